@@ -1,0 +1,276 @@
+//! Every incompatibility that we can name: its code, its severity, its sentence, its remedy.
+
+use std::fmt;
+
+use crate::fact::{Evidence, Gap, Unreachable};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $code:ident: $title:literal,)*) => {
+        /// Stable, public codes. Each has a section in `docs/findings.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$code),*];
+
+            /// The code as it is written everywhere.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => stringify!($code),)*
+                }
+            }
+
+            /// What it means, in a few words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$code => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The image is built for a newer CPU.
+    HF101: "the image needs a newer CPU",
+    /// No platform of the image is for this architecture.
+    HF110: "the image is built for another architecture",
+    /// No platform of the image is for this operating system.
+    HF112: "the image is built for another operating system",
+    /// glibc refuses the kernel.
+    HF201: "the kernel is too old for the image's glibc",
+    /// The distribution under the image is past its end of support.
+    HF501: "the image's distribution is past its end of support",
+    /// A vendor's published matrix says unsupported.
+    HF502: "the vendor does not support this image on this host",
+    /// A vendor's published matrix says limited.
+    HF503: "the vendor's support for this image on this host is limited",
+    /// A row of a SupportMatrix speaks against the pair.
+    HF506: "a row of the SupportMatrix speaks against this pair",
+    /// The distribution of the host is past its end of support.
+    HF507: "the host's distribution is past its end of support",
+    /// No row of any active matrix speaks of the pair.
+    HF508: "no support matrix speaks of this pair",
+    /// Registry refused.
+    HF901: "the registry refused access to the image",
+    /// Registry limits our rate.
+    HF902: "the registry limits our rate",
+    /// Nothing in the image tells.
+    HF903: "nothing in the image tells what it stands on",
+    /// A host fact is missing.
+    HF904: "a fact of the host is missing",
+    /// Not inspected yet.
+    HF905: "the image is not inspected yet",
+    /// No such image.
+    HF906: "the registry has no such image",
+    /// Registry unreachable.
+    HF907: "the registry cannot be reached",
+    /// Malformed answer or reference.
+    HF908: "the image or the registry's answer is malformed",
+    /// No host profile takes the pod.
+    HF909: "no host can take the pod as it is constrained",
+}
+
+impl Code {
+    /// Where the code is explained.
+    pub fn docs(self) -> String {
+        format!("https://hostfit.dev/c/{self}")
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How bad a finding is, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The container does not start.
+    BreaksAtStart,
+    /// A part of it does not work.
+    BreaksFeature,
+    /// It runs, but worse.
+    Degraded,
+    /// Nobody supports it.
+    Unsupported,
+    /// Supported with limits, or on a lower tier.
+    Limited,
+    /// Past the end of support.
+    EndOfLife,
+    /// We could not tell.
+    Unknown,
+}
+
+impl Severity {
+    /// The name in objects.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BreaksAtStart => "BreaksAtStart",
+            Self::BreaksFeature => "BreaksFeature",
+            Self::Degraded => "Degraded",
+            Self::Unsupported => "Unsupported",
+            Self::Limited => "Limited",
+            Self::EndOfLife => "EndOfLife",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// The verdict on one image platform on one host profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CellVerdict {
+    /// Fits.
+    Pass,
+    /// Runs, but unsupported, past its end of life or degraded.
+    Warn,
+    /// We could not tell.
+    Unknown,
+    /// Will not run, or is outside a support matrix.
+    Fail,
+}
+
+impl CellVerdict {
+    /// The name in objects.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "Pass",
+            Self::Warn => "Warn",
+            Self::Unknown => "Unknown",
+            Self::Fail => "Fail",
+        }
+    }
+}
+
+/// One reason why an image does not fit, may not fit, or cannot be judged on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Finding {
+    /// Its code.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it makes of the cell. Never Pass.
+    pub verdict: CellVerdict,
+    /// What the image does, as a predicate: `needs CPU level x86-64-v3`.
+    pub image: String,
+    /// What the host does, as a predicate: `has v2`. Absent where the host does not matter.
+    pub host: Option<String>,
+    /// What to do about it.
+    pub fix: String,
+    /// What the image's side rests on.
+    pub evidence: Option<Evidence>,
+}
+
+impl Finding {
+    /// One sentence without code and fix.
+    pub fn message(&self) -> String {
+        match &self.host {
+            Some(host) => format!("image {}, host {host}", self.image),
+            None => format!("image {}", self.image),
+        }
+    }
+}
+
+/// Text for people, without what terminals, logs and browsers obey: control characters and marks that turn the
+/// direction of writing. At most `max` characters; a longer one ends in `…`.
+pub fn plain(text: &str, max: usize) -> String {
+    let harmless = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut kept: String = text.chars().filter(harmless).take(max + 1).collect();
+    if kept.chars().count() > max {
+        kept = kept.chars().take(max.saturating_sub(1)).collect();
+        kept.push('…');
+    }
+    kept
+}
+
+impl Gap {
+    /// The code under which people read of this gap.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unauthorized { .. } => Code::HF901,
+            Self::RateLimited { .. } => Code::HF902,
+            Self::NothingTells => Code::HF903,
+            Self::HostFactMissing { .. } => Code::HF904,
+            Self::NotFetchedInTime => Code::HF905,
+            Self::NotFound { .. } => Code::HF906,
+            Self::Unreachable { .. } => Code::HF907,
+            Self::Malformed { .. } => Code::HF908,
+            Self::NoHost => Code::HF909,
+        }
+    }
+
+    /// The finding that says we could not tell, and why, and what would settle it.
+    pub fn finding(&self) -> Finding {
+        let (image, host, fix) = match self {
+            Self::Unauthorized { registry } => (
+                format!("not checked: registry {registry} refused access"),
+                None,
+                "name a pull secret for it in registry.listed, or make the repository readable",
+            ),
+            Self::RateLimited { registry } => (
+                format!("not checked: registry {registry} limits our rate"),
+                None,
+                "wait, or name a pull secret of an account with a higher limit in registry.listed",
+            ),
+            Self::NothingTells => (
+                "not judged: nothing in it tells what it stands on".to_owned(),
+                None,
+                "build it on a base image, or add the annotation org.opencontainers.image.base.name",
+            ),
+            Self::HostFactMissing { fact } => (
+                format!("not judged: whether it fits depends on the host's {fact}"),
+                Some(format!("does not tell its {fact}")),
+                fact.remedy(),
+            ),
+            Self::NotFetchedInTime => (
+                "not inspected yet: its registry did not answer in time, the fetch goes on"
+                    .to_owned(),
+                None,
+                "look at the CompatReport of the workload in a minute",
+            ),
+            Self::NotFound { registry } => (
+                format!("not checked: registry {registry} has no such image"),
+                None,
+                "correct the name, tag or digest",
+            ),
+            Self::Unreachable { registry, why } => match why {
+                Unreachable::NoAnswer => (
+                    format!("not checked: registry {registry} cannot be reached"),
+                    None,
+                    "check the registry's name, its certificate and the network from the hostfit pods",
+                ),
+                Unreachable::NotAllowed => (
+                    format!("not checked: registry {registry} may not be asked"),
+                    None,
+                    "add it to registry.allow if it is one of yours",
+                ),
+            },
+            Self::Malformed { what } => (
+                format!("not checked: {what}"),
+                None,
+                "correct the reference, or push the image again",
+            ),
+            Self::NoHost => (
+                "not judged: no host profile can take the pod as it is constrained".to_owned(),
+                None,
+                "compare node selector, affinity and tolerations with the nodes' labels and taints",
+            ),
+        };
+        Finding {
+            code: self.code(),
+            severity: Severity::Unknown,
+            verdict: CellVerdict::Unknown,
+            image,
+            host,
+            fix: fix.to_owned(),
+            evidence: None,
+        }
+    }
+}

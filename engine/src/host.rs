@@ -1,0 +1,190 @@
+//! What a class of nodes offers. One host stands for all nodes of its class.
+
+use std::fmt;
+
+use crate::distribution::Distribution;
+use crate::version::{DottedVersion, KernelVersion};
+
+/// Name of a class of nodes: the name of its HostProfile.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostName(pub String);
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A class of nodes that offer the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// How many nodes are of this class now; zero for a class that is only declared.
+    pub nodes: u32,
+    /// What the nodes offer.
+    pub facts: HostFacts,
+}
+
+/// The facts of a host. An absent one is not known: it never stands for a default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct HostFacts {
+    /// Distribution and its release; `windows` with the build for Windows.
+    pub os: Option<Distribution>,
+    /// Kernel release, as `uname -r` prints it.
+    pub kernel: Option<KernelVersion>,
+    /// Architecture in Go's spelling: `amd64`, `arm64`, …
+    pub architecture: Option<String>,
+    /// Level of x86-64, 1 to 4. Meaningless on other architectures.
+    pub cpu_level: Option<u8>,
+    /// Version of the cgroup hierarchy, 1 or 2.
+    pub cgroup: Option<u8>,
+    /// State of SELinux.
+    pub selinux: Option<Selinux>,
+    /// Container runtime.
+    pub runtime: Option<Runtime>,
+    /// Version of the kubelet.
+    pub kubelet: Option<DottedVersion>,
+    /// Version of the NVIDIA driver.
+    pub nvidia_driver: Option<DottedVersion>,
+    /// Highest CUDA version of the driver.
+    pub cuda: Option<DottedVersion>,
+    /// Compute capability of the GPUs.
+    pub compute_capability: Option<DottedVersion>,
+}
+
+impl HostFacts {
+    /// Operating system in Go's spelling, where the distribution tells it.
+    pub fn os_family(&self) -> Option<&'static str> {
+        let os = self.os.as_ref()?;
+        Some(if os.id() == WINDOWS { WINDOWS } else { "linux" })
+    }
+}
+
+const WINDOWS: &str = "windows";
+
+/// State of SELinux on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Selinux {
+    /// Not compiled in, or switched off.
+    Disabled,
+    /// On, but it only logs.
+    Permissive,
+    /// On.
+    Enforcing,
+}
+
+impl fmt::Display for Selinux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// A container runtime and its version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Runtime {
+    /// `containerd`, `cri-o`, `docker`, …
+    pub name: String,
+    /// Its version without vendors' suffixes, if it has the form of one.
+    pub version: Option<DottedVersion>,
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.version
+            .iter()
+            .try_for_each(|version| write!(f, "-{version}"))
+    }
+}
+
+/// The facts of a host, by the names under which people write and read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostFact {
+    /// Distribution.
+    Os,
+    /// Release of the distribution.
+    OsVersion,
+    /// Kernel release.
+    Kernel,
+    /// Architecture.
+    Architecture,
+    /// Level of x86-64.
+    CpuLevel,
+    /// Version of the cgroup hierarchy.
+    Cgroup,
+    /// State of SELinux.
+    Selinux,
+    /// Container runtime.
+    Runtime,
+    /// Version of the kubelet.
+    Kubelet,
+    /// NVIDIA driver.
+    NvidiaDriver,
+    /// CUDA of the driver.
+    Cuda,
+    /// Compute capability.
+    ComputeCapability,
+}
+
+impl HostFact {
+    /// Every fact, in the order of the documentation.
+    pub const ALL: [Self; 12] = [
+        Self::Os,
+        Self::OsVersion,
+        Self::Kernel,
+        Self::Architecture,
+        Self::CpuLevel,
+        Self::Cgroup,
+        Self::Selinux,
+        Self::Runtime,
+        Self::Kubelet,
+        Self::NvidiaDriver,
+        Self::Cuda,
+        Self::ComputeCapability,
+    ];
+
+    /// The name in objects and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Os => "os",
+            Self::OsVersion => "osVersion",
+            Self::Kernel => "kernel",
+            Self::Architecture => "architecture",
+            Self::CpuLevel => "cpuLevel",
+            Self::Cgroup => "cgroup",
+            Self::Selinux => "selinux",
+            Self::Runtime => "runtime",
+            Self::Kubelet => "kubelet",
+            Self::NvidiaDriver => "nvidiaDriver",
+            Self::Cuda => "cuda",
+            Self::ComputeCapability => "computeCapability",
+        }
+    }
+
+    /// How to supply the fact when it is missing, for the fix of HF904.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::CpuLevel => {
+                "install node-feature-discovery 0.19 or newer, which labels nodes with the level"
+            }
+            Self::NvidiaDriver | Self::Cuda | Self::ComputeCapability => {
+                "install NVIDIA's GPU feature discovery, which labels nodes with it"
+            }
+            Self::Selinux => "install node-feature-discovery, which labels nodes with it",
+            Self::Os
+            | Self::OsVersion
+            | Self::Kernel
+            | Self::Architecture
+            | Self::Cgroup
+            | Self::Runtime
+            | Self::Kubelet => "declare a HostProfile with it",
+        }
+    }
+}
+
+impl fmt::Display for HostFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,319 @@
+//! Where a pod may land: the host profiles that have at least one node which admits it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::host::Host;
+use crate::workload::{Placement, Requirement, Taint, Term};
+
+/// Label that differs on every node. It is kept beside the class of labels, not in it.
+pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+
+/// The hosts, and the distinct sets of labels and taints under which their nodes can be reached.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fleet {
+    hosts: Vec<Host>,
+    classes: Vec<NodeClass>,
+}
+
+/// Nodes with the same profile, labels and taints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeClass {
+    /// Index of the host in the fleet; `None` while the operator has not yet profiled the nodes.
+    pub host: Option<usize>,
+    /// Labels, without the hostname.
+    pub labels: BTreeMap<String, String>,
+    /// Taints that keep pods away.
+    pub taints: BTreeSet<Taint>,
+    /// The members: name, and hostname label. Empty for a class that is only declared.
+    pub nodes: Vec<(String, Option<String>)>,
+}
+
+impl Fleet {
+    /// A fleet of these hosts and classes; a class that points at no host counts as not profiled.
+    pub fn new(hosts: Vec<Host>, mut classes: Vec<NodeClass>) -> Self {
+        for class in &mut classes {
+            class.host = class.host.filter(|index| *index < hosts.len());
+        }
+        Self { hosts, classes }
+    }
+
+    /// Every host.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The hosts that the placement allows, in the order of the fleet.
+    pub fn landing(&self, placement: &Placement) -> Landing<'_> {
+        let mut admitted = BTreeSet::new();
+        let mut unprofiled = false;
+        for class in self.classes.iter().filter(|class| class.admits(placement)) {
+            match class.host {
+                Some(index) => {
+                    admitted.insert(index);
+                }
+                None => unprofiled = true,
+            }
+        }
+        Landing {
+            hosts: admitted
+                .iter()
+                .filter_map(|index| self.hosts.get(*index))
+                .collect(),
+            unprofiled,
+        }
+    }
+}
+
+/// Where one pod may land.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Landing<'a> {
+    /// The hosts.
+    pub hosts: Vec<&'a Host>,
+    /// Nodes without a profile would take it, too: what they are is not known yet.
+    pub unprofiled: bool,
+}
+
+impl NodeClass {
+    fn admits(&self, placement: &Placement) -> bool {
+        if let Some(name) = &placement.node_name {
+            return self.nodes.iter().any(|(node, _)| node == name);
+        }
+        let tolerated = |taint: &Taint| {
+            placement
+                .tolerations
+                .iter()
+                .any(|toleration| toleration.tolerates(taint))
+        };
+        self.taints.iter().all(tolerated) && self.selects(placement)
+    }
+
+    fn selects(&self, placement: &Placement) -> bool {
+        let selector: Vec<_> = placement
+            .node_selector
+            .iter()
+            .map(|(key, value)| Requirement {
+                key: key.clone(),
+                operator: crate::workload::Operator::In,
+                values: vec![value.clone()],
+            })
+            .collect();
+        let selector = Term {
+            labels: selector,
+            names: Vec::new(),
+        };
+        let terms = placement.terms.as_deref();
+        if self.nodes.is_empty() {
+            return terms.is_none_or(|terms| terms.iter().any(|term| self.term(term, None)))
+                && self.requirements(&selector, None);
+        }
+        // Requirements on names can differ from node to node: one node has to fulfil them all.
+        let per_node = |term: &Term| {
+            !term.names.is_empty() || term.labels.iter().any(|label| label.key == HOSTNAME_LABEL)
+        };
+        let differs = per_node(&selector) || terms.is_some_and(|terms| terms.iter().any(per_node));
+        let members = if differs {
+            self.nodes.as_slice()
+        } else {
+            self.nodes.get(..1).unwrap_or_default()
+        };
+        members.iter().any(|node| {
+            self.requirements(&selector, Some(node))
+                && terms.is_none_or(|terms| terms.iter().any(|term| self.term(term, Some(node))))
+        })
+    }
+
+    fn term(&self, term: &Term, node: Option<&(String, Option<String>)>) -> bool {
+        let empty = term.labels.is_empty() && term.names.is_empty();
+        !empty && self.requirements(term, node)
+    }
+
+    fn requirements(&self, term: &Term, node: Option<&(String, Option<String>)>) -> bool {
+        let name = node.map(|(name, _)| name.as_str());
+        let hostname = node.and_then(|(_, hostname)| hostname.as_deref());
+        let label = |requirement: &Requirement| match requirement.key.as_str() {
+            HOSTNAME_LABEL => requirement.admits(hostname),
+            key => requirement.admits(self.labels.get(key).map(String::as_str)),
+        };
+        term.labels.iter().all(label) && term.names.iter().all(|field| field.admits(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{HostFacts, HostName};
+    use crate::workload::{Operator, Toleration};
+
+    fn fleet() -> Fleet {
+        let host = |name: &str| Host {
+            name: HostName(name.to_owned()),
+            nodes: 2,
+            facts: HostFacts::default(),
+        };
+        let class = |host: usize, pool: &str, taint: Option<&str>, nodes: &[&str]| NodeClass {
+            host: Some(host),
+            labels: [
+                ("pool".to_owned(), pool.to_owned()),
+                ("cores".to_owned(), "8".to_owned()),
+            ]
+            .into(),
+            taints: taint
+                .map(|key| Taint {
+                    key: key.to_owned(),
+                    value: String::new(),
+                    effect: "NoSchedule".to_owned(),
+                })
+                .into_iter()
+                .collect(),
+            nodes: nodes
+                .iter()
+                .map(|n| (n.to_string(), Some(format!("{n}.local"))))
+                .collect(),
+        };
+        Fleet::new(
+            vec![host("old"), host("new"), host("gpu"), host("later")],
+            vec![
+                class(0, "old", None, &["old-1", "old-2"]),
+                class(1, "new", None, &["new-1"]),
+                class(2, "gpu", Some("gpu"), &["gpu-1"]),
+                class(3, "later", None, &[]),
+                class(9, "strange", Some("fresh"), &["fresh-1"]),
+            ],
+        )
+    }
+
+    #[track_caller]
+    fn check(placement: &Placement, expected: &str) {
+        let fleet = fleet();
+        let landing = fleet.landing(placement);
+        let names: Vec<_> = landing
+            .hosts
+            .iter()
+            .map(|host| host.name.to_string())
+            .collect();
+        let more = if landing.unprofiled {
+            " and unprofiled"
+        } else {
+            ""
+        };
+        assert_eq!(format!("{}{more}", names.join(" ")), expected);
+    }
+
+    fn affinity(terms: Vec<Term>) -> Placement {
+        Placement {
+            terms: Some(terms),
+            ..Placement::default()
+        }
+    }
+
+    fn require(key: &str, operator: Operator, values: &[&str]) -> Requirement {
+        Requirement {
+            key: key.to_owned(),
+            operator,
+            values: values.iter().map(|v| v.to_string()).collect(),
+        }
+    }
+
+    fn labels(requirements: Vec<Requirement>) -> Term {
+        Term {
+            labels: requirements,
+            names: Vec::new(),
+        }
+    }
+
+    fn fields(requirement: Requirement) -> Term {
+        Term {
+            labels: Vec::new(),
+            names: vec![requirement],
+        }
+    }
+
+    #[test]
+    fn a_pod_lands_where_selectors_affinity_and_taints_let_it() {
+        let selector = |key: &str, value: &str| Placement {
+            node_selector: [(key.to_owned(), value.to_owned())].into(),
+            ..Placement::default()
+        };
+        check(&Placement::default(), "old new later");
+        check(&selector("pool", "new"), "new");
+        check(&selector("pool", "gpu"), "");
+        check(&selector("kubernetes.io/hostname", "old-2.local"), "old");
+        check(&selector("kubernetes.io/hostname", "nobody"), "");
+        check(
+            &Placement {
+                node_name: Some("gpu-1".to_owned()),
+                ..Placement::default()
+            },
+            "gpu",
+        );
+        check(
+            &Placement {
+                tolerations: vec![Toleration {
+                    exists: true,
+                    ..Toleration::default()
+                }],
+                ..Placement::default()
+            },
+            "old new gpu later and unprofiled",
+        );
+        check(
+            &Placement {
+                tolerations: vec![Toleration {
+                    key: "gpu".to_owned(),
+                    ..Toleration::default()
+                }],
+                ..Placement::default()
+            },
+            "old new gpu later",
+        );
+    }
+
+    #[test]
+    fn terms_are_alternatives_and_an_empty_one_matches_nothing() {
+        use Operator::*;
+        check(&affinity(vec![]), "");
+        check(&affinity(vec![Term::default()]), "");
+        check(
+            &affinity(vec![labels(vec![require("pool", In, &["old", "new"])])]),
+            "old new",
+        );
+        check(
+            &affinity(vec![labels(vec![require("pool", NotIn, &["old"])])]),
+            "new later",
+        );
+        check(
+            &affinity(vec![labels(vec![require("cores", Gt, &["8"])])]),
+            "",
+        );
+        check(
+            &affinity(vec![labels(vec![require("cores", Lt, &["9"])])]),
+            "old new later",
+        );
+        check(
+            &affinity(vec![labels(vec![require("zone", DoesNotExist, &[])])]),
+            "old new later",
+        );
+        check(
+            &affinity(vec![labels(vec![require("zone", Exists, &[])])]),
+            "",
+        );
+        check(
+            &affinity(vec![
+                Term::default(),
+                labels(vec![
+                    require("pool", In, &["new"]),
+                    require("cores", In, &["8"]),
+                ]),
+            ]),
+            "new",
+        );
+        check(
+            &affinity(vec![fields(require("metadata.name", In, &["new-1"]))]),
+            "new",
+        );
+        check(
+            &affinity(vec![fields(require("metadata.name", NotIn, &["new-1"]))]),
+            "old later",
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Facts in, verdict out: does this image fit the host it will land on, and will anyone support it there?
+//!
+//! Pure: no IO, no clock, no Kubernetes. The data flows one way:
+//!
+//! ```text
+//! ImageRef ──(a registry)──▶ Fact<ImageFacts> ──Catalog::lineage──▶ what the image stands on
+//! nodes    ──(a cluster)───▶ Fleet            ──Fleet::landing────▶ hosts that the pod may land on
+//! images × hosts × Rules   ──matrix::evaluate─────────────────────▶ Judgement
+//! Judgement × Policy       ──policy::decide───────────────────────▶ Decision
+//! ```
+//!
+//! Unknown is a value until policy: a slow registry, an image of scratch, an unlabelled node are [`fact::Gap`]s, and
+//! only [`policy`] turns them into allow, warn or deny.
+
+pub mod distribution;
+pub mod fact;
+pub mod finding;
+pub mod host;
+pub mod image;
+pub mod landing;
+pub mod lineage;
+pub mod matrix;
+pub mod policy;
+pub mod verdict;
+pub mod version;
+pub mod workload;
+
+/// The date of the rules and tables that are compiled in.
+pub const RULES_VERSION: &str = "2026.11.1";

@@ -1,0 +1,233 @@
+//! From what a config says to what the image stands on: the stronger evidence wins, contradictions are shown.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::distribution::{Distribution, rows};
+use crate::fact::{Evidence, Fact, Gap, Strength};
+use crate::image::{Contents, Digest, ImageRef};
+
+mod stated;
+
+pub use stated::distribution_of_reference;
+
+/// What an image stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// Name of the base image, where one is proven or stated.
+    pub base: Option<String>,
+    /// The distribution of the base.
+    pub distribution: Fact<Distribution>,
+    /// Weaker evidence that says something else, in words.
+    pub contradictions: Vec<String>,
+}
+
+/// A base image that we know by its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownBase {
+    /// Name for people: the BaseImage and its tag, or a published image.
+    pub name: String,
+    /// What the base is, if that is known.
+    pub distribution: Option<Distribution>,
+    /// Who says so: `BaseImage rhel6`, or a published list.
+    pub source: String,
+}
+
+/// The known base images by the chain ID of all their layers. Several tags may share their layers: the first name stays.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    followed: HashMap<Digest, KnownBase>,
+}
+
+static PUBLISHED: LazyLock<HashMap<Digest, KnownBase>> = LazyLock::new(|| {
+    rows(include_str!("../data/known_bases.tsv"))
+        .filter_map(|row| {
+            let &[
+                name,
+                _architecture,
+                id,
+                version,
+                _layers,
+                chain,
+                _created,
+                source,
+            ] = row.as_slice()
+            else {
+                return None;
+            };
+            let base = KnownBase {
+                name: name.to_owned(),
+                distribution: Some(Distribution::new(id, version)),
+                source: format!("published layers, {source}"),
+            };
+            Some((chain.parse().ok()?, base))
+        })
+        .collect()
+});
+
+impl Catalog {
+    /// The published bases and those that the cluster follows. What people follow wins over the published list.
+    pub fn new(followed: impl IntoIterator<Item = (Digest, KnownBase)>) -> Self {
+        let mut by_chain = HashMap::new();
+        for (chain, base) in followed {
+            by_chain.entry(chain).or_insert(base);
+        }
+        Self { followed: by_chain }
+    }
+
+    /// The base whose layers are the most of the image's first layers.
+    fn proven(&self, chain_ids: &[Digest]) -> Option<(&KnownBase, usize)> {
+        let find = |chain: &Digest| self.followed.get(chain).or_else(|| PUBLISHED.get(chain));
+        let mut deepest_first = chain_ids.iter().enumerate().rev();
+        deepest_first.find_map(|(index, chain)| Some((find(chain)?, index + 1)))
+    }
+
+    /// What an image stands on, by all that its config and its name say.
+    pub fn lineage(&self, image: &ImageRef, contents: &Contents) -> Lineage {
+        let proof = self.proven(&contents.chain_ids);
+        let mut candidates: Vec<(Distribution, Evidence)> = Vec::new();
+        if let Some((base, layers)) = proof
+            && let Some(distribution) = &base.distribution
+        {
+            let total = contents.chain_ids.len();
+            let from = format!(
+                "{layers} of {total} layers are {} ({})",
+                base.name, base.source
+            );
+            candidates.push((distribution.clone(), Evidence::new(Strength::Layers, from)));
+        }
+        candidates.extend(stated::candidates(image, contents));
+        // A stable sort: among equals the first source, which is the more specific one, stays first.
+        candidates.sort_by_key(|(_, evidence)| std::cmp::Reverse(evidence.strength));
+        let mut candidates = candidates.into_iter();
+        let best = candidates.next();
+        let contradictions = match &best {
+            Some((distribution, _)) => candidates
+                .filter(|(other, _)| contradicts(distribution, other))
+                .map(|(other, evidence)| format!("{evidence} says {other}"))
+                .collect(),
+            None => Vec::new(),
+        };
+        let base = proof.map(|(base, _)| base.name.clone()).or_else(|| {
+            // Only what is a reference is shown: a label may hold anything.
+            let stated: ImageRef = contents.labels.get(stated::BASE_NAME)?.parse().ok()?;
+            Some(stated.to_string())
+        });
+        Lineage {
+            base,
+            distribution: match best {
+                Some((distribution, evidence)) => Fact::Known(distribution, evidence),
+                None => Fact::Unknown(Gap::NothingTells),
+            },
+            contradictions,
+        }
+    }
+}
+
+/// Two distributions contradict unless one is the other, told more exactly.
+fn contradicts(one: &Distribution, other: &Distribution) -> bool {
+    if one.id() != other.id() {
+        return true;
+    }
+    match (one.dotted(), other.dotted()) {
+        (Some(a), Some(b)) => !a.starts_with(&b) && !b.starts_with(&a),
+        _ => !one.version().is_empty() && !other.version().is_empty() && one != other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(fill: char) -> Digest {
+        format!("sha256:{}", fill.to_string().repeat(64))
+            .parse()
+            .unwrap()
+    }
+
+    fn catalog() -> Catalog {
+        let base = |name: &str, version: &str| KnownBase {
+            name: name.to_owned(),
+            distribution: Some(Distribution::new("rhel", version)),
+            source: "BaseImage rhel6".to_owned(),
+        };
+        Catalog::new([
+            (digest('a'), base("rhel6:6.9", "6.9")),
+            (digest('b'), base("rhel6:6.10", "6.10")),
+            (digest('b'), base("rhel6:latest", "6.10")),
+        ])
+    }
+
+    fn contents(chains: &[char], labels: &[(&str, &str)]) -> Contents {
+        Contents {
+            chain_ids: chains.iter().copied().map(digest).collect(),
+            labels: labels
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
+            ..Contents::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(image: &str, contents: &Contents, expected: &str) {
+        let lineage = catalog().lineage(&image.parse().unwrap(), contents);
+        let got = match &lineage.distribution {
+            Fact::Known(distribution, evidence) => format!("{distribution} {}", evidence.strength),
+            Fact::Unknown(gap) => gap.code().to_string(),
+        };
+        let base = lineage
+            .base
+            .map(|base| format!(" on {base}"))
+            .unwrap_or_default();
+        let more = lineage.contradictions.join("; ");
+        assert_eq!(format!("{got}{base} {more}").trim(), expected);
+    }
+
+    #[test]
+    fn the_deepest_known_chain_proves_the_base() {
+        check(
+            "x.y/app",
+            &contents(&['a', 'b', 'c'], &[]),
+            "rhel 6.10 layers on rhel6:6.10",
+        );
+        check(
+            "x.y/app",
+            &contents(&['a', 'c'], &[]),
+            "rhel 6.9 layers on rhel6:6.9",
+        );
+        check(
+            "x.y/app",
+            &contents(&['c', 'a'], &[]),
+            "rhel 6.9 layers on rhel6:6.9",
+        );
+        check("x.y/app", &contents(&['c'], &[]), "HF903");
+    }
+
+    #[test]
+    fn stronger_evidence_wins_and_the_contradiction_is_shown() {
+        check(
+            "x.y/app",
+            &contents(&['b'], &[("com.redhat.component", "ubi9-container")]),
+            "rhel 6.10 layers on rhel6:6.10 label com.redhat.component (stated) says rhel 9",
+        );
+        // The same, told less exactly, is no contradiction.
+        check(
+            "x.y/app",
+            &contents(&['b'], &[("com.redhat.component", "rhel6-container")]),
+            "rhel 6.10 layers on rhel6:6.10",
+        );
+    }
+
+    #[test]
+    fn published_bases_are_known_without_any_object() {
+        let rows: Vec<_> = rows(include_str!("../data/known_bases.tsv")).collect();
+        assert_eq!(rows.len(), PUBLISHED.len());
+        let chain = "sha256:89169d87dbe2b72ba42bfbb3579c957322baca28e03a1e558076542a1c1b2b4a";
+        let image = Contents {
+            chain_ids: vec![chain.parse().unwrap()],
+            ..Contents::default()
+        };
+        check("x.y/app", &image, "centos 7 layers on centos:7");
+    }
+}

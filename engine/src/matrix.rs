@@ -1,0 +1,307 @@
+//! The judge: images × hosts × (rules and support tables) → what was found.
+
+use crate::fact::{Evidence, Fact, Gap, Strength};
+use crate::finding::{CellVerdict, Finding};
+use crate::host::{Host, HostFact};
+use crate::image::{Contents, ImageFacts, ImageRef, Platform};
+use crate::landing::Landing;
+use crate::lineage::{Catalog, Lineage};
+use crate::policy::Rules;
+use crate::verdict::{Judgement, Tally, User};
+use crate::version::Date;
+use crate::workload::{Role, WorkloadImage};
+
+mod cpu_level;
+mod end_of_life;
+mod kernel;
+mod platform;
+pub mod row;
+mod vendor;
+
+/// What a rule says of a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing against it.
+    Compatible,
+    /// It depends on something that we do not know.
+    Unknown(Gap),
+    /// Something speaks against it.
+    Incompatible(Finding),
+}
+
+/// One platform of an image on one host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cell<'a> {
+    pub(crate) image: &'a ImageRef,
+    pub(crate) platform: &'a Platform,
+    pub(crate) lineage: &'a Lineage,
+    pub(crate) host: &'a Host,
+    pub(crate) rules: &'a Rules,
+    /// The pod asks for a RuntimeClass: it may run on another kernel than the host's.
+    pub(crate) other_kernel: bool,
+    pub(crate) today: Date,
+}
+
+/// Everything that is known of one image of a workload.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Who uses it, and under which reference.
+    pub image: &'a WorkloadImage,
+    /// What the registry told.
+    pub facts: &'a Fact<ImageFacts>,
+}
+
+/// What the judge needs besides images and hosts.
+#[derive(Debug, Clone, Copy)]
+pub struct Knowledge<'a> {
+    /// The known base images.
+    pub catalog: &'a Catalog,
+    /// The active rules.
+    pub rules: &'a Rules,
+    /// Today's date: nobody below asks a clock.
+    pub today: Date,
+}
+
+/// A rule of one of the packs.
+type Check = fn(&Cell<'_>) -> Outcome;
+
+/// Every rule that depends on image and host, with the pack that brings it.
+const RULES: &[(Pack, Check)] = &[
+    (Pack::Recommended, cpu_level::check),
+    (Pack::Recommended, kernel::check),
+    (Pack::VendorSupport, vendor::check),
+    (Pack::EndOfLife, end_of_life::image),
+    (Pack::EndOfLife, end_of_life::host),
+];
+
+/// How many rules and rows are active.
+pub fn count(rules: &Rules) -> usize {
+    let built_in = RULES
+        .iter()
+        .filter(|(pack, _)| rules.packs.contains(pack))
+        .count();
+    built_in + rules.rows.len()
+}
+
+/// Sets of rules that can be switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pack {
+    /// What breaks.
+    Recommended,
+    /// What the vendors' published matrices say.
+    VendorSupport,
+    /// What is past its end of support.
+    EndOfLife,
+    /// Makes findings of the other packs refuse where they would only warn.
+    Strict,
+}
+
+impl Pack {
+    /// Every pack.
+    pub const ALL: [Self; 4] = [
+        Self::Recommended,
+        Self::VendorSupport,
+        Self::EndOfLife,
+        Self::Strict,
+    ];
+
+    /// The name in objects and values.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recommended => "recommended",
+            Self::VendorSupport => "vendor-support",
+            Self::EndOfLife => "eol",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+/// Judges the images of a workload on every host that it may land on.
+pub fn evaluate(
+    subjects: &[Subject<'_>],
+    landing: &Landing<'_>,
+    other_kernel: bool,
+    knowledge: &Knowledge<'_>,
+) -> Judgement {
+    let mut tally = Tally::default();
+    if landing.hosts.is_empty() || landing.unprofiled {
+        for subject in subjects {
+            tally.add(Gap::NoHost.finding(), &user(subject), None);
+        }
+    }
+    if landing.unprofiled {
+        tally.unprofiled();
+    }
+    let images: Vec<_> = subjects
+        .iter()
+        .map(|subject| (user(subject), read(subject, knowledge)))
+        .collect();
+    for host in &landing.hosts {
+        let mut worst = CellVerdict::Pass;
+        for (user, image) in &images {
+            for (finding, about_host) in judge(image, host, other_kernel, knowledge) {
+                worst = worst.max(finding.verdict);
+                tally.add(finding, user, about_host.then_some(&host.name));
+            }
+        }
+        tally.host(&host.name, worst);
+    }
+    tally.finish()
+}
+
+fn user(subject: &Subject<'_>) -> User {
+    (subject.image.role, subject.image.name.clone())
+}
+
+/// One image, with the lineage of each of its platforms.
+enum Read<'a> {
+    Gap(Gap),
+    Platforms {
+        reference: &'a ImageRef,
+        role: Role,
+        platforms: Vec<(&'a Platform, Result<Lineage, Gap>)>,
+    },
+}
+
+fn read<'a>(subject: &Subject<'a>, knowledge: &Knowledge<'_>) -> Read<'a> {
+    let reference = match &subject.image.reference {
+        Ok(reference) => reference,
+        Err(error) => {
+            return Read::Gap(Gap::Malformed {
+                what: error.to_string(),
+            });
+        }
+    };
+    let facts = match subject.facts {
+        Fact::Known(facts, _) => facts,
+        Fact::Unknown(gap) => return Read::Gap(gap.clone()),
+    };
+    let lineage = |contents: &Contents| knowledge.catalog.lineage(reference, contents);
+    let platforms = facts.platforms.iter().map(|platform| {
+        let lineage = match &platform.contents {
+            Fact::Known(contents, _) => Ok(lineage(contents)),
+            Fact::Unknown(gap) => Err(gap.clone()),
+        };
+        (&platform.platform, lineage)
+    });
+    Read::Platforms {
+        reference,
+        role: subject.image.role,
+        platforms: platforms.collect(),
+    }
+}
+
+/// The findings of one image on one host, each with whether it is about the host.
+fn judge(
+    image: &Read<'_>,
+    host: &Host,
+    other_kernel: bool,
+    knowledge: &Knowledge<'_>,
+) -> Vec<(Finding, bool)> {
+    let (reference, role, platforms) = match image {
+        Read::Gap(gap) => return vec![(gap.finding(), false)],
+        Read::Platforms {
+            reference,
+            role,
+            platforms,
+        } => (reference, *role, platforms),
+    };
+    let all: Vec<_> = platforms.iter().map(|(platform, _)| *platform).collect();
+    let (platform, lineage) = match platform::select(&all, &host.facts) {
+        Ok(index) => match platforms.get(index) {
+            Some((platform, Ok(lineage))) => (*platform, lineage),
+            Some((_, Err(gap))) => return vec![(gap.finding(), false)],
+            None => return vec![(Gap::NothingTells.finding(), false)],
+        },
+        Err(Outcome::Unknown(gap)) => return vec![(gap.finding(), true)],
+        Err(Outcome::Incompatible(finding)) => return vec![(finding, true)],
+        Err(Outcome::Compatible) => return Vec::new(),
+    };
+    let cell = Cell {
+        image: reference,
+        platform,
+        lineage,
+        host,
+        rules: knowledge.rules,
+        other_kernel,
+        today: knowledge.today,
+    };
+    cell.findings(role)
+}
+
+impl Cell<'_> {
+    /// A user's row beats every pack for the pair; else all packs speak.
+    fn findings(&self, role: Role) -> Vec<(Finding, bool)> {
+        let mut findings = Vec::new();
+        match row::decide(self) {
+            row::Rows::Decided(outcome) => findings.extend(outcome.finding()),
+            row::Rows::Open(gap) => {
+                findings.extend(gap.map(|gap| gap.finding()));
+                match &self.lineage.distribution {
+                    Fact::Known(..) => findings.extend(self.packs()),
+                    // A volume is mounted, not run: what it stands on does not matter.
+                    Fact::Unknown(_) if role == Role::Volume => {}
+                    Fact::Unknown(gap) => findings.push(gap.finding()),
+                }
+            }
+        }
+        let about_host = |finding: Finding| {
+            let host = finding.host.is_some();
+            (finding, host)
+        };
+        findings.into_iter().map(about_host).collect()
+    }
+
+    fn packs(&self) -> impl Iterator<Item = Finding> {
+        let active = RULES
+            .iter()
+            .filter(|(pack, _)| self.rules.packs.contains(pack));
+        active
+            .filter_map(|(_, check)| check(self).finding())
+            .chain(vendor::outside(self).finding())
+    }
+
+    /// Fail where the evidence is definite; else it is only possible, and at most a warning that says so.
+    fn broken(&self, finding: Finding, definite: bool) -> Outcome {
+        let finding = match definite {
+            true => finding,
+            false => Finding {
+                verdict: CellVerdict::Warn,
+                image: format!("possibly {}", finding.image),
+                fix: format!(
+                    "{}; follow its base with a BaseImage to be sure",
+                    finding.fix
+                ),
+                ..finding
+            },
+        };
+        Outcome::Incompatible(finding)
+    }
+
+    /// Warn, or Fail with the pack `strict`.
+    fn advised_against(&self) -> CellVerdict {
+        match self.rules.packs.contains(&Pack::Strict) {
+            true => CellVerdict::Fail,
+            false => CellVerdict::Warn,
+        }
+    }
+}
+
+impl Outcome {
+    fn finding(self) -> Option<Finding> {
+        match self {
+            Self::Compatible => None,
+            Self::Unknown(gap) => Some(gap.finding()),
+            Self::Incompatible(finding) => Some(finding),
+        }
+    }
+
+    fn missing(fact: HostFact) -> Self {
+        Self::Unknown(Gap::HostFactMissing { fact })
+    }
+}
+
+/// Technical findings need proof by layers; what is only stated makes them possible.
+fn is_technical_proof(evidence: &Evidence) -> bool {
+    evidence.strength >= Strength::Layers
+}

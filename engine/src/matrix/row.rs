@@ -1,0 +1,401 @@
+//! HF506: the rows of people's SupportMatrix. A row beats every pack for the pairs that it speaks of.
+
+use std::collections::BTreeMap;
+
+use crate::fact::{Fact, Gap};
+use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::host::HostFact;
+use crate::matrix::{Cell, Outcome};
+use crate::version::{DottedVersion, RangeError, VersionRange};
+
+/// What a row says of the pairs that it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Support {
+    /// Passes.
+    Supported,
+    /// Warns.
+    BestEffort,
+    /// Fails.
+    Unsupported,
+}
+
+/// A row as people write it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowSpec {
+    /// Its name, unique in the matrix.
+    pub name: String,
+    /// Facts of the image, each with its alternatives.
+    pub image: BTreeMap<String, Vec<String>>,
+    /// Facts of the host, each with its alternatives.
+    pub host: BTreeMap<String, Vec<String>>,
+    /// What people say about it.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub remediation: Option<String>,
+}
+
+/// A row that can be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    image: Vec<(ImageFact, Vec<Pattern>)>,
+    host: Vec<(HostSelector, Vec<Pattern>)>,
+    support: Support,
+    severity: Severity,
+    message: Option<String>,
+    remediation: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ImageFact {
+    Distro,
+    DistroVersion,
+    Architecture,
+    Repository,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HostSelector {
+    Profile,
+    Fact(HostFact),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    /// The text itself, or everything that starts with it if it ends in `*`.
+    Text(String),
+    Range(VersionRange),
+}
+
+/// Why a row cannot be evaluated. Shown in the condition of the SupportMatrix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// No such fact.
+    #[error("row {row:?}: {side} has no fact {name:?}{}", nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    UnknownFact {
+        /// Name of the row.
+        row: String,
+        /// `image` or `host`.
+        side: &'static str,
+        /// What was written.
+        name: String,
+        /// The nearest name that exists.
+        nearest: Option<&'static str>,
+    },
+    /// A version range that cannot be read or fulfilled.
+    #[error("row {row:?}: {side}.{name}: {error}")]
+    Range {
+        /// Name of the row.
+        row: String,
+        /// `image` or `host`.
+        side: &'static str,
+        /// The fact.
+        name: String,
+        /// What is wrong.
+        error: RangeError,
+    },
+    /// A row without any selector would speak of everything.
+    #[error("row {row:?} selects nothing: give it at least one fact of the image or the host")]
+    Empty {
+        /// Name of the row.
+        row: String,
+    },
+    /// Two rows say different things of the same pairs.
+    #[error("rows {first:?} and {second:?} select the same pairs and contradict each other")]
+    Contradiction {
+        /// Name of the earlier row.
+        first: String,
+        /// Name of the later row.
+        second: String,
+    },
+    /// Two rows have one name.
+    #[error("two rows are called {name:?}")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+}
+
+const IMAGE_FACTS: [(&str, ImageFact); 4] = [
+    ("distro", ImageFact::Distro),
+    ("distroVersion", ImageFact::DistroVersion),
+    ("architecture", ImageFact::Architecture),
+    ("repository", ImageFact::Repository),
+];
+
+/// The name under which a row selects host profiles by their names.
+const PROFILES: &str = "profiles";
+
+/// Reads the rows of one matrix; the first error is returned.
+pub fn parse(rows: &[(RowSpec, Support, Option<Severity>)]) -> Result<Vec<Row>, RowError> {
+    let mut parsed: Vec<Row> = Vec::new();
+    for (spec, support, severity) in rows {
+        let row = Row::parse(spec, *support, *severity)?;
+        if let Some(twin) = parsed.iter().find(|other| other.name == row.name) {
+            return Err(RowError::Duplicate {
+                name: twin.name.clone(),
+            });
+        }
+        let same = |other: &&Row| other.image == row.image && other.host == row.host;
+        if let Some(twin) = parsed.iter().find(same)
+            && twin.support != row.support
+        {
+            return Err(RowError::Contradiction {
+                first: twin.name.clone(),
+                second: row.name,
+            });
+        }
+        parsed.push(row);
+    }
+    Ok(parsed)
+}
+
+impl Row {
+    fn parse(
+        spec: &RowSpec,
+        support: Support,
+        severity: Option<Severity>,
+    ) -> Result<Self, RowError> {
+        if spec.image.is_empty() && spec.host.is_empty() {
+            return Err(RowError::Empty {
+                row: spec.name.clone(),
+            });
+        }
+        let image_fact = |name: &str| {
+            let found = IMAGE_FACTS.iter().find(|(known, _)| *known == name);
+            found.map(|(_, fact)| (*fact, matches!(fact, ImageFact::DistroVersion)))
+        };
+        let host_fact = |name: &str| match name {
+            PROFILES => Some((HostSelector::Profile, false)),
+            _ => {
+                let fact = HostFact::ALL.into_iter().find(|fact| fact.name() == name)?;
+                Some((HostSelector::Fact(fact), is_version(fact)))
+            }
+        };
+        let image_names = IMAGE_FACTS
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>();
+        let host_names = HostFact::ALL
+            .iter()
+            .map(|fact| fact.name())
+            .chain([PROFILES])
+            .collect::<Vec<_>>();
+        Ok(Self {
+            name: spec.name.clone(),
+            image: selectors(&spec.name, "image", &spec.image, image_fact, &image_names)?,
+            host: selectors(&spec.name, "host", &spec.host, host_fact, &host_names)?,
+            support,
+            severity: severity.unwrap_or(Severity::Unsupported),
+            message: spec.message.clone(),
+            remediation: spec.remediation.clone(),
+        })
+    }
+
+    /// Whether the row speaks of the cell, or which gap keeps us from telling.
+    fn speaks_of(&self, cell: &Cell<'_>) -> Result<bool, Gap> {
+        let mut open = None;
+        let image = self
+            .image
+            .iter()
+            .map(|(fact, any)| image_matches(*fact, any, cell));
+        let host = self
+            .host
+            .iter()
+            .map(|(fact, any)| host_matches(*fact, any, cell));
+        for matched in image.chain(host) {
+            match matched {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(gap) => open = Some(gap),
+            }
+        }
+        open.map_or(Ok(true), Err)
+    }
+
+    fn outcome(&self, cell: &Cell<'_>) -> Outcome {
+        let (verdict, word) = match self.support {
+            Support::Supported => return Outcome::Compatible,
+            Support::BestEffort => (CellVerdict::Warn, "best effort"),
+            Support::Unsupported => (CellVerdict::Fail, "unsupported"),
+        };
+        let (image, evidence) = match &cell.lineage.distribution {
+            Fact::Known(distribution, evidence) => {
+                (format!("stands on {distribution}"), Some(evidence.clone()))
+            }
+            Fact::Unknown(_) => (format!("is {}", cell.image.name()), None),
+        };
+        let says = match &self.message {
+            Some(message) => format!("{word}, {message}"),
+            None => word.to_owned(),
+        };
+        let host = &cell.host.name;
+        Outcome::Incompatible(Finding {
+            code: Code::HF506,
+            severity: self.severity,
+            verdict,
+            image,
+            host: Some(format!(
+                "is {host}: row {} of the SupportMatrix says {says}",
+                self.name
+            )),
+            fix: self
+                .remediation
+                .clone()
+                .unwrap_or_else(|| "choose another base image, or other nodes".to_owned()),
+            evidence,
+        })
+    }
+}
+
+/// What the rows say together: the first that speaks of the cell decides.
+pub(super) enum Rows {
+    /// A row speaks of the pair.
+    Decided(Outcome),
+    /// None does; or one might that speaks against it, and a fact is missing to tell.
+    Open(Option<Gap>),
+}
+
+pub(super) fn decide(cell: &Cell<'_>) -> Rows {
+    let mut open = None;
+    for row in &cell.rules.rows {
+        match row.speaks_of(cell) {
+            Ok(false) => {}
+            Ok(true) if open.is_some() => break,
+            Ok(true) => return Rows::Decided(row.outcome(cell)),
+            Err(gap) if row.support != Support::Supported => open = open.or(Some(gap)),
+            Err(_) => {}
+        }
+    }
+    Rows::Open(open)
+}
+
+type Selectors<F> = Vec<(F, Vec<Pattern>)>;
+
+fn selectors<F>(
+    row: &str,
+    side: &'static str,
+    written: &BTreeMap<String, Vec<String>>,
+    find: impl Fn(&str) -> Option<(F, bool)>,
+    names: &[&'static str],
+) -> Result<Selectors<F>, RowError> {
+    let selector = |(name, values): (&String, &Vec<String>)| {
+        let Some((fact, version)) = find(name) else {
+            return Err(RowError::UnknownFact {
+                row: row.to_owned(),
+                side,
+                name: name.clone(),
+                nearest: nearest(name, names),
+            });
+        };
+        let pattern = |value: &String| match version {
+            false => Ok(Pattern::Text(value.clone())),
+            true => value
+                .parse()
+                .map(Pattern::Range)
+                .map_err(|error| RowError::Range {
+                    row: row.to_owned(),
+                    side,
+                    name: name.clone(),
+                    error,
+                }),
+        };
+        let patterns = values.iter().map(pattern).collect::<Result<_, _>>()?;
+        Ok((fact, patterns))
+    };
+    written.iter().map(selector).collect()
+}
+
+fn is_version(fact: HostFact) -> bool {
+    match fact {
+        HostFact::OsVersion
+        | HostFact::Kernel
+        | HostFact::CpuLevel
+        | HostFact::Cgroup
+        | HostFact::Kubelet
+        | HostFact::NvidiaDriver
+        | HostFact::Cuda
+        | HostFact::ComputeCapability => true,
+        HostFact::Os | HostFact::Architecture | HostFact::Selinux | HostFact::Runtime => false,
+    }
+}
+
+/// The name with the fewest edits, if they are few.
+fn nearest(written: &str, names: &[&'static str]) -> Option<&'static str> {
+    let distance = |name: &str| {
+        let (a, b) = (written.to_lowercase(), name.to_lowercase());
+        let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+        for (i, x) in a.chars().enumerate() {
+            let mut next = vec![i + 1];
+            for ((y, above), diagonal) in b.chars().zip(row.iter().skip(1)).zip(&row) {
+                let left = next.last().copied().unwrap_or_default();
+                let replaced = diagonal + usize::from(x != y);
+                next.push(replaced.min(above + 1).min(left + 1));
+            }
+            row = next;
+        }
+        row.last().copied().unwrap_or_default()
+    };
+    let best = names.iter().min_by_key(|name| distance(name))?;
+    (distance(best) <= 3).then_some(best)
+}
+
+fn any_text(patterns: &[Pattern], value: &str) -> bool {
+    patterns.iter().any(|pattern| match pattern {
+        Pattern::Text(text) => match text.strip_suffix('*') {
+            Some(start) => value.starts_with(start),
+            None => value == text,
+        },
+        Pattern::Range(_) => false,
+    })
+}
+
+fn any_range(patterns: &[Pattern], version: &DottedVersion) -> bool {
+    patterns.iter().any(|pattern| match pattern {
+        Pattern::Range(range) => range.contains(version),
+        Pattern::Text(_) => false,
+    })
+}
+
+fn image_matches(fact: ImageFact, any: &[Pattern], cell: &Cell<'_>) -> Result<bool, Gap> {
+    let distribution = match &cell.lineage.distribution {
+        Fact::Known(distribution, _) => Ok(distribution),
+        Fact::Unknown(gap) => Err(gap.clone()),
+    };
+    Ok(match fact {
+        ImageFact::Distro => any_text(any, distribution?.id()),
+        ImageFact::DistroVersion => distribution?
+            .dotted()
+            .is_some_and(|version| any_range(any, &version)),
+        ImageFact::Architecture => any_text(any, &cell.platform.architecture),
+        ImageFact::Repository => any_text(any, &cell.image.name()),
+    })
+}
+
+fn host_matches(selector: HostSelector, any: &[Pattern], cell: &Cell<'_>) -> Result<bool, Gap> {
+    let fact = match selector {
+        HostSelector::Profile => return Ok(any_text(any, &cell.host.name.0)),
+        HostSelector::Fact(fact) => fact,
+    };
+    let facts = &cell.host.facts;
+    let text = |value: Option<String>| value.map(|value| any_text(any, &value));
+    let version = |value: Option<DottedVersion>| value.map(|value| any_range(any, &value));
+    let number =
+        |value: Option<u8>| version(value.and_then(|value| value.to_string().parse().ok()));
+    let matched = match fact {
+        HostFact::Os => text(facts.os.as_ref().map(|os| os.id().to_owned())),
+        HostFact::OsVersion => version(facts.os.as_ref().and_then(|os| os.dotted())),
+        HostFact::Kernel => version(facts.kernel.as_ref().map(|kernel| kernel.dotted())),
+        HostFact::Architecture => text(facts.architecture.clone()),
+        HostFact::CpuLevel => number(facts.cpu_level),
+        HostFact::Cgroup => number(facts.cgroup),
+        HostFact::Selinux => text(facts.selinux.map(|selinux| selinux.to_string())),
+        HostFact::Runtime => text(facts.runtime.as_ref().map(|runtime| runtime.to_string())),
+        HostFact::Kubelet => version(facts.kubelet.clone()),
+        HostFact::NvidiaDriver => version(facts.nvidia_driver.clone()),
+        HostFact::Cuda => version(facts.cuda.clone()),
+        HostFact::ComputeCapability => version(facts.compute_capability.clone()),
+    };
+    matched.ok_or(Gap::HostFactMissing { fact })
+}

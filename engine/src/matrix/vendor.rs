@@ -1,0 +1,194 @@
+//! HF502, HF503, HF508: what the vendors' published matrices say of image and host, and when nobody says anything.
+
+use std::sync::LazyLock;
+
+use crate::distribution::{Distribution, rows};
+use crate::fact::{Fact, Strength};
+use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::host::HostFact;
+use crate::matrix::{Cell, Outcome, Pack};
+use crate::policy::Response;
+use crate::version::DottedVersion;
+
+/// One row of a published matrix.
+struct Row {
+    vendor: &'static str,
+    image: (&'static str, DottedVersion),
+    host: (&'static str, DottedVersion),
+    status: Status,
+    source: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Supported,
+    Limited,
+    Unsupported,
+}
+
+static MATRIX: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    rows(include_str!("../../data/support.tsv"))
+        .filter_map(|row| parse(&row))
+        .collect()
+});
+
+fn parse(row: &[&'static str]) -> Option<Row> {
+    let &[
+        vendor,
+        _edition,
+        image,
+        image_version,
+        host,
+        host_version,
+        status,
+        _class,
+        source,
+    ] = row
+    else {
+        return None;
+    };
+    let status = match status {
+        "supported" => Status::Supported,
+        "limited" => Status::Limited,
+        "unsupported" => Status::Unsupported,
+        _ => return None,
+    };
+    Some(Row {
+        vendor,
+        image: (image, image_version.parse().ok()?),
+        host: (host, host_version.parse().ok()?),
+        status,
+        source,
+    })
+}
+
+impl Row {
+    /// The vendor's name, as people write it.
+    fn vendor_name(&self) -> &'static str {
+        match self.vendor {
+            "redhat" => "Red Hat",
+            "suse" => "SUSE",
+            other => other,
+        }
+    }
+
+    fn speaks_of_image(&self, image: &Distribution) -> bool {
+        matches(&self.image, image)
+    }
+}
+
+fn matches((id, version): &(&str, DottedVersion), distribution: &Distribution) -> bool {
+    let release = distribution.dotted();
+    *id == distribution.id() && release.is_some_and(|release| release.starts_with(version))
+}
+
+/// The row that speaks of image and host.
+fn find(image: &Distribution, host: &Distribution) -> Option<&'static Row> {
+    MATRIX
+        .iter()
+        .find(|row| row.speaks_of_image(image) && matches(&row.host, host))
+}
+
+pub(super) fn check(cell: &Cell<'_>) -> Outcome {
+    let Fact::Known(image, evidence) = &cell.lineage.distribution else {
+        return Outcome::Compatible;
+    };
+    let Some(os) = &cell.host.facts.os else {
+        let could_matter =
+            |row: &Row| row.speaks_of_image(image) && row.status != Status::Supported;
+        return match MATRIX.iter().any(could_matter) {
+            true => Outcome::missing(HostFact::Os),
+            false => Outcome::Compatible,
+        };
+    };
+    let host = os.in_vendor_matrix(cell.host.facts.kernel.as_ref());
+    let Some(row) = find(image, &host) else {
+        return Outcome::Compatible;
+    };
+    let (code, severity, verdict, word) = match row.status {
+        Status::Supported => return Outcome::Compatible,
+        Status::Limited => (
+            Code::HF503,
+            Severity::Limited,
+            CellVerdict::Warn,
+            "of limited support in",
+        ),
+        Status::Unsupported => (
+            Code::HF502,
+            Severity::Unsupported,
+            CellVerdict::Fail,
+            "outside",
+        ),
+    };
+    let finding = Finding {
+        code,
+        severity,
+        verdict,
+        image: format!("stands on {image}"),
+        host: Some(format!("is {os}, {word} {}'s matrix", row.vendor_name())),
+        fix: format!(
+            "rebuild it on a release that {} supports on {} {}, or select other nodes ({})",
+            row.vendor_name(),
+            row.host.0,
+            row.host.1,
+            row.source
+        ),
+        evidence: Some(evidence.clone()),
+    };
+    match row.status {
+        Status::Limited => Outcome::Incompatible(finding),
+        Status::Supported | Status::Unsupported => {
+            cell.broken(finding, evidence.strength >= Strength::Stated)
+        }
+    }
+}
+
+/// HF508: no row of any active matrix speaks of the pair, and the policy minds.
+pub(super) fn outside(cell: &Cell<'_>) -> Outcome {
+    let verdict = match cell.rules.outside_matrix {
+        Response::Allow => return Outcome::Compatible,
+        Response::Warn => CellVerdict::Warn,
+        Response::Deny => CellVerdict::Fail,
+    };
+    let Fact::Known(image, evidence) = &cell.lineage.distribution else {
+        return Outcome::Compatible;
+    };
+    let Some(os) = &cell.host.facts.os else {
+        return Outcome::missing(HostFact::Os);
+    };
+    let host = os.in_vendor_matrix(cell.host.facts.kernel.as_ref());
+    let published = cell.rules.packs.contains(&Pack::VendorSupport);
+    if published && find(image, &host).is_some() {
+        return Outcome::Compatible;
+    }
+    let finding = Finding {
+        code: Code::HF508,
+        severity: Severity::Unsupported,
+        verdict,
+        image: format!("stands on {image}"),
+        host: Some(format!(
+            "is {os}: no row of any active matrix speaks of this pair"
+        )),
+        fix: "add a row to the SupportMatrix that says what you support".to_owned(),
+        evidence: Some(evidence.clone()),
+    };
+    match verdict {
+        CellVerdict::Fail => cell.broken(finding, evidence.strength >= Strength::Stated),
+        CellVerdict::Pass | CellVerdict::Warn | CellVerdict::Unknown => {
+            Outcome::Incompatible(finding)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_published_matrices_can_be_read() {
+        assert_eq!(
+            rows(include_str!("../../data/support.tsv")).count(),
+            MATRIX.len()
+        );
+    }
+}

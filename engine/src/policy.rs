@@ -1,0 +1,202 @@
+//! What to do about a judgement: the only place where "unknown" becomes allow, warn or deny.
+
+use std::collections::BTreeSet;
+
+use crate::finding::{CellVerdict, Code};
+use crate::matrix::Pack;
+use crate::matrix::row::Row;
+use crate::verdict::{Judgement, Reason, Verdict};
+
+/// How strict a SupportMatrix is at admission. Later is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Pods are not judged. Only a namespace's label can say so.
+    Off,
+    /// Reports only.
+    Audit,
+    /// Pods are annotated, and warnings go to the terminal.
+    Warn,
+    /// What fits nowhere is refused.
+    Enforce,
+}
+
+impl Mode {
+    /// The value of the namespace label `hostfit.dev/mode`.
+    pub fn from_label(value: &str) -> Option<Self> {
+        Some(match value {
+            "off" => Self::Off,
+            "audit" => Self::Audit,
+            "warn" => Self::Warn,
+            "enforce" => Self::Enforce,
+            _ => return None,
+        })
+    }
+}
+
+/// What to do about something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Response {
+    /// Let it in and say nothing.
+    Allow,
+    /// Let it in and say so.
+    Warn,
+    /// Refuse it (in mode Enforce).
+    Deny,
+}
+
+/// When a pod is refused that fits some of the hosts that it may land on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPolicy {
+    /// Never: one host that fits is enough.
+    AnyReachable,
+    /// If one does not fit.
+    AllReachable,
+}
+
+/// What the label of a namespace may do to the mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NamespaceOverrides {
+    /// Nothing.
+    None,
+    /// Make it stricter.
+    Tighten,
+    /// Anything, also switch it off.
+    Any,
+}
+
+/// Which rules are active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Built-in rules.
+    pub packs: BTreeSet<Pack>,
+    /// People's rows, in order: the first that matches decides.
+    pub rows: Vec<Row>,
+    /// What to make of a pair of which no row of any active matrix speaks.
+    pub outside_matrix: Response,
+}
+
+/// Everything that people decide in a SupportMatrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// How strict.
+    pub mode: Mode,
+    /// What namespaces may change.
+    pub namespace_overrides: NamespaceOverrides,
+    /// When to refuse a pod that fits somewhere.
+    pub host_policy: HostPolicy,
+    /// What to do about an image that cannot be read (HF901, 902, 903, 905 to 908).
+    pub image_unreadable: Response,
+    /// What to do if a fact of the host is missing (HF904).
+    pub host_unknown: Response,
+    /// The rules.
+    pub rules: Rules,
+}
+
+impl Policy {
+    /// No SupportMatrix speaks of the namespace: report with the default packs, and say nothing at admission.
+    pub fn report_only() -> Self {
+        Self {
+            mode: Mode::Audit,
+            namespace_overrides: NamespaceOverrides::None,
+            host_policy: HostPolicy::AnyReachable,
+            image_unreadable: Response::Warn,
+            host_unknown: Response::Allow,
+            rules: Rules {
+                packs: [Pack::Recommended, Pack::VendorSupport, Pack::EndOfLife].into(),
+                rows: Vec::new(),
+                outside_matrix: Response::Allow,
+            },
+        }
+    }
+
+    /// Two matrices on one namespace: the stricter of each setting, all packs, all rows.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.rules.packs.extend(other.rules.packs);
+        self.rules.rows.extend(other.rules.rows);
+        self.rules.outside_matrix = self.rules.outside_matrix.max(other.rules.outside_matrix);
+        Self {
+            mode: self.mode.max(other.mode),
+            namespace_overrides: self.namespace_overrides.min(other.namespace_overrides),
+            host_policy: self.host_policy.max(other.host_policy),
+            image_unreadable: self.image_unreadable.max(other.image_unreadable),
+            host_unknown: self.host_unknown.max(other.host_unknown),
+            rules: self.rules,
+        }
+    }
+
+    /// The mode in a namespace whose label `hostfit.dev/mode` asks for another one.
+    pub fn mode_in(&self, label: Option<Mode>) -> Mode {
+        match (self.namespace_overrides, label) {
+            (_, None) | (NamespaceOverrides::None, _) => self.mode,
+            (NamespaceOverrides::Tighten, Some(wanted)) => self.mode.max(wanted),
+            (NamespaceOverrides::Any, Some(wanted)) => wanted,
+        }
+    }
+
+    /// What to do about a reason that could not be told; `None` for what is told.
+    fn response(&self, reason: &Reason) -> Option<Response> {
+        if reason.finding.verdict != CellVerdict::Unknown {
+            return None;
+        }
+        Some(match reason.finding.code {
+            Code::HF904 => self.host_unknown,
+            // No host can take the pod now: the scheduler will say so. Never a refusal.
+            Code::HF909 => self.host_unknown.min(Response::Warn),
+            _ => self.image_unreadable,
+        })
+    }
+}
+
+/// What admission does with a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Say nothing, annotate nothing.
+    Ignore,
+    /// Let it in, with these warnings, worst first.
+    Admit(Vec<Reason>),
+    /// Refuse it, for these reasons, worst first.
+    Deny(Refusal),
+}
+
+/// Why a pod is refused: at least one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The worst reason.
+    pub worst: Reason,
+    /// The other ones.
+    pub others: Vec<Reason>,
+}
+
+/// Applies a policy, in the mode of the pod's namespace, to what was found.
+pub fn decide(judgement: &Judgement, policy: &Policy, mode: Mode) -> Decision {
+    match mode {
+        Mode::Off | Mode::Audit => return Decision::Ignore,
+        Mode::Warn | Mode::Enforce => {}
+    }
+    let denied = |reason: &&Reason| match policy.response(reason) {
+        Some(response) => response == Response::Deny,
+        None => reason.finding.verdict == CellVerdict::Fail,
+    };
+    let refuse = match judgement.verdict {
+        Verdict::Fail => true,
+        Verdict::Partial => policy.host_policy == HostPolicy::AllReachable,
+        Verdict::Unknown => judgement
+            .reasons
+            .iter()
+            .any(|reason| policy.response(reason) == Some(Response::Deny)),
+        Verdict::Pass | Verdict::Warn => false,
+    };
+    let mut refusal = judgement.reasons.iter().filter(denied).cloned();
+    if mode == Mode::Enforce
+        && refuse
+        && let Some(worst) = refusal.next()
+    {
+        return Decision::Deny(Refusal {
+            worst,
+            others: refusal.collect(),
+        });
+    }
+    let warned = |reason: &&Reason| policy.response(reason) != Some(Response::Allow);
+    Decision::Admit(judgement.reasons.iter().filter(warned).cloned().collect())
+}

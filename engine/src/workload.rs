@@ -1,0 +1,171 @@
+//! A workload: its images, and where it is allowed to run, already parsed.
+
+use std::collections::BTreeMap;
+
+use crate::image::{ImageRef, ImageRefError};
+
+/// A workload as the judge sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Workload {
+    /// Every image that it names.
+    pub images: Vec<WorkloadImage>,
+    /// Where it may run.
+    pub placement: Placement,
+}
+
+/// One image of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WorkloadImage {
+    /// Name of the container or volume.
+    pub name: String,
+    /// What uses the image.
+    pub role: Role,
+    /// The reference, or why it is none.
+    pub reference: Result<ImageRef, ImageRefError>,
+}
+
+/// What uses an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// A container.
+    Container,
+    /// An init container, also a restartable one.
+    InitContainer,
+    /// An ephemeral container.
+    EphemeralContainer,
+    /// An image volume: mounted, not run.
+    Volume,
+}
+
+impl Role {
+    /// The list of the pod's spec in which the image stands.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Container => "containers",
+            Self::InitContainer => "initContainers",
+            Self::EphemeralContainer => "ephemeralContainers",
+            Self::Volume => "volumes",
+        }
+    }
+
+    /// For people.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::InitContainer => "init container",
+            Self::EphemeralContainer => "ephemeral container",
+            Self::Volume => "image volume",
+        }
+    }
+}
+
+/// What a pod says of the nodes that it may run on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Placement {
+    /// `spec.nodeName`: the scheduler is not asked.
+    pub node_name: Option<String>,
+    /// `spec.nodeSelector`.
+    pub node_selector: BTreeMap<String, String>,
+    /// Required node affinity: at least one term must match. `None` if there is none at all.
+    pub terms: Option<Vec<Term>>,
+    /// Tolerated taints.
+    pub tolerations: Vec<Toleration>,
+    /// The pod asks for a RuntimeClass, so it may run on another kernel than the node's.
+    pub runtime_class: Option<String>,
+}
+
+/// One node selector term: all requirements must hold. An empty term matches no node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Term {
+    /// On labels.
+    pub labels: Vec<Requirement>,
+    /// On the node's name (`matchFields`).
+    pub names: Vec<Requirement>,
+}
+
+/// A requirement on one label or field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Requirement {
+    /// Key of the label; `metadata.name` for fields.
+    pub key: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what.
+    pub values: Vec<String>,
+}
+
+/// Operators of node selectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operator {
+    /// One of the values.
+    In,
+    /// None of the values, or absent.
+    NotIn,
+    /// Present.
+    Exists,
+    /// Absent.
+    DoesNotExist,
+    /// An integer above the only value.
+    Gt,
+    /// An integer below the only value.
+    Lt,
+    /// An operator of a newer Kubernetes: we cannot tell, so it excludes no node.
+    Unheard,
+}
+
+impl Requirement {
+    /// Whether a label of this value (`None`: absent) fulfils the requirement.
+    pub fn admits(&self, value: Option<&str>) -> bool {
+        let listed = |value: &str| self.values.iter().any(|v| v == value);
+        let number = |text: &str| text.parse::<i64>().ok();
+        let bound = || self.values.first().and_then(|value| number(value));
+        match self.operator {
+            Operator::In => value.is_some_and(listed),
+            Operator::NotIn => !value.is_some_and(listed),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt => value
+                .and_then(number)
+                .zip(bound())
+                .is_some_and(|(v, b)| v > b),
+            Operator::Lt => value
+                .and_then(number)
+                .zip(bound())
+                .is_some_and(|(v, b)| v < b),
+            Operator::Unheard => true,
+        }
+    }
+}
+
+/// A taint of a node. Taints of effect `PreferNoSchedule` keep nobody away and are not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its value, or empty.
+    pub value: String,
+    /// `NoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// A toleration of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Toleration {
+    /// Empty tolerates every key (with `exists`).
+    pub key: String,
+    /// Whether any value is tolerated.
+    pub exists: bool,
+    /// The value, without `exists`.
+    pub value: String,
+    /// Empty tolerates every effect.
+    pub effect: String,
+}
+
+impl Toleration {
+    /// Whether a taint is tolerated.
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        let effect = self.effect.is_empty() || self.effect == taint.effect;
+        let key = self.key == taint.key || (self.key.is_empty() && self.exists);
+        effect && key && (self.exists || self.value == taint.value)
+    }
+}
