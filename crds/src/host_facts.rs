@@ -1,0 +1,243 @@
+//! The facts of a host, as they stand in objects and files.
+
+use std::fmt;
+
+use hostfit_engine::distribution::Distribution;
+use hostfit_engine::host::{self, HostFact};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a class of nodes offers. A missing field means "not known", never a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostFacts {
+    /// Distribution, by the ID of os-release: rhel, debian, ubuntu, amzn; windows for Windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub os: Option<String>,
+    /// Release of the distribution, by the VERSION_ID of os-release: "9.4", "22.04". The build for Windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub os_version: Option<String>,
+    /// Kernel release, as uname -r prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub kernel: Option<String>,
+    /// Architecture in Go's spelling: amd64, arm64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub architecture: Option<String>,
+    /// Level of x86-64 of the CPUs, 1 to 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4))]
+    pub cpu_level: Option<i32>,
+    /// Version of the cgroup hierarchy, 1 or 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2))]
+    pub cgroup: Option<i32>,
+    /// State of SELinux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selinux: Option<Selinux>,
+    /// Container runtime and its version: containerd-1.7.27.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub runtime: Option<String>,
+    /// Version of the kubelet: "1.34.4".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub kubelet: Option<String>,
+    /// Version of the NVIDIA driver: "535.183.01".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub nvidia_driver: Option<String>,
+    /// Highest CUDA version that the driver supports: "12.2".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub cuda: Option<String>,
+    /// Compute capability of the GPUs: "8.0".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub compute_capability: Option<String>,
+}
+
+/// State of SELinux.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Selinux {
+    /// Not there, or switched off.
+    Disabled,
+    /// On, but it only logs.
+    Permissive,
+    /// On.
+    Enforcing,
+}
+
+/// A fact that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactError {
+    /// Which fact.
+    pub fact: HostFact,
+    /// What was written.
+    pub value: String,
+}
+
+impl fmt::Display for FactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FactError { fact, value } = self;
+        write!(
+            f,
+            "facts.{fact} is {value:?}, which is not a {} that can be compared",
+            fact.name()
+        )
+    }
+}
+
+impl std::error::Error for FactError {}
+
+impl TryFrom<&HostFacts> for host::HostFacts {
+    type Error = FactError;
+
+    fn try_from(facts: &HostFacts) -> Result<Self, FactError> {
+        let os = facts
+            .os
+            .as_ref()
+            .map(|os| Distribution::new(os, facts.os_version.clone().unwrap_or_default()));
+        Ok(Self {
+            os,
+            kernel: parse(&facts.kernel, HostFact::Kernel)?,
+            architecture: facts.architecture.clone(),
+            cpu_level: level(facts.cpu_level, HostFact::CpuLevel, 4)?,
+            cgroup: level(facts.cgroup, HostFact::Cgroup, 2)?,
+            selinux: facts.selinux.map(|selinux| match selinux {
+                Selinux::Disabled => host::Selinux::Disabled,
+                Selinux::Permissive => host::Selinux::Permissive,
+                Selinux::Enforcing => host::Selinux::Enforcing,
+            }),
+            runtime: facts.runtime.as_deref().map(runtime),
+            kubelet: parse(&facts.kubelet, HostFact::Kubelet)?,
+            nvidia_driver: parse(&facts.nvidia_driver, HostFact::NvidiaDriver)?,
+            cuda: parse(&facts.cuda, HostFact::Cuda)?,
+            compute_capability: parse(&facts.compute_capability, HostFact::ComputeCapability)?,
+        })
+    }
+}
+
+fn parse<T: std::str::FromStr>(
+    value: &Option<String>,
+    fact: HostFact,
+) -> Result<Option<T>, FactError> {
+    let Some(value) = value else { return Ok(None) };
+    let parsed = value.parse().map(Some);
+    parsed.map_err(|_| FactError {
+        fact,
+        value: value.clone(),
+    })
+}
+
+fn level(value: Option<i32>, fact: HostFact, highest: u8) -> Result<Option<u8>, FactError> {
+    let Some(value) = value else { return Ok(None) };
+    let level = u8::try_from(value)
+        .ok()
+        .filter(|level| (1..=highest).contains(level));
+    level.map(Some).ok_or_else(|| FactError {
+        fact,
+        value: value.to_string(),
+    })
+}
+
+/// `containerd-1.7.27`: the name, and the numbers after the last dash.
+fn runtime(text: &str) -> host::Runtime {
+    match text
+        .rsplit_once('-')
+        .map(|(name, version)| (name, version.parse()))
+    {
+        Some((name, Ok(version))) => host::Runtime {
+            name: name.to_owned(),
+            version: Some(version),
+        },
+        _ => host::Runtime {
+            name: text.to_owned(),
+            version: None,
+        },
+    }
+}
+
+impl From<&host::HostFacts> for HostFacts {
+    fn from(facts: &host::HostFacts) -> Self {
+        let version = facts
+            .os
+            .as_ref()
+            .map(|os| os.version())
+            .filter(|v| !v.is_empty());
+        Self {
+            os: facts.os.as_ref().map(|os| os.id().to_owned()),
+            os_version: version.map(str::to_owned),
+            kernel: facts
+                .kernel
+                .as_ref()
+                .map(|kernel| kernel.release().to_owned()),
+            architecture: facts.architecture.clone(),
+            cpu_level: facts.cpu_level.map(i32::from),
+            cgroup: facts.cgroup.map(i32::from),
+            selinux: facts.selinux.map(|selinux| match selinux {
+                host::Selinux::Disabled => Selinux::Disabled,
+                host::Selinux::Permissive => Selinux::Permissive,
+                host::Selinux::Enforcing => Selinux::Enforcing,
+            }),
+            runtime: facts.runtime.as_ref().map(ToString::to_string),
+            kubelet: facts.kubelet.as_ref().map(ToString::to_string),
+            nvidia_driver: facts.nvidia_driver.as_ref().map(ToString::to_string),
+            cuda: facts.cuda.as_ref().map(ToString::to_string),
+            compute_capability: facts.compute_capability.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn valid() -> HostFacts {
+        HostFacts {
+            os: Some("rhel".to_owned()),
+            os_version: Some("9.4".to_owned()),
+            kernel: Some("5.14.0-427.13.1.el9_4.x86_64".to_owned()),
+            architecture: Some("amd64".to_owned()),
+            cpu_level: Some(3),
+            cgroup: Some(2),
+            selinux: Some(Selinux::Enforcing),
+            runtime: Some("cri-o-1.29.5".to_owned()),
+            kubelet: Some("1.34.4".to_owned()),
+            nvidia_driver: Some("535.183.01".to_owned()),
+            cuda: Some("12.2".to_owned()),
+            compute_capability: Some("8.0".to_owned()),
+        }
+    }
+
+    #[test]
+    fn facts_survive_the_way_to_the_engine_and_back() {
+        let facts = host::HostFacts::try_from(&valid()).unwrap();
+        let back = HostFacts::from(&facts);
+        // Leading zeros of numbers are not kept: 535.183.01 compares as 535.183.1.
+        let expected = HostFacts {
+            nvidia_driver: Some("535.183.1".to_owned()),
+            ..valid()
+        };
+        assert_eq!(back, expected);
+        assert_eq!(
+            host::HostFacts::try_from(&HostFacts::default()).unwrap(),
+            host::HostFacts::default()
+        );
+    }
+
+    #[test]
+    fn a_fact_that_cannot_be_read_is_named() {
+        let error = |change: fn(&mut HostFacts)| {
+            let mut facts = valid();
+            change(&mut facts);
+            host::HostFacts::try_from(&facts).unwrap_err().to_string()
+        };
+        assert!(error(|f| f.kernel = Some("new".into())).starts_with("facts.kernel is \"new\""));
+        assert!(error(|f| f.cpu_level = Some(5)).starts_with("facts.cpuLevel is \"5\""));
+        assert!(error(|f| f.cuda = Some("twelve".into())).starts_with("facts.cuda is"));
+    }
+}

@@ -1,0 +1,62 @@
+//! All SupportMatrices together → the policy of each namespace.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use hostfit_engine::policy::Policy;
+use kube::ResourceExt;
+
+use crate::support_matrix::{MatrixError, SupportMatrix};
+
+/// The policies of the cluster. A matrix that cannot be read keeps its last good state.
+#[derive(Debug, Clone, Default)]
+pub struct Policies {
+    matrices: Vec<(Arc<SupportMatrix>, Policy)>,
+}
+
+impl Policies {
+    /// Reads the matrices; the errors are told by name. `last` is what was active before.
+    pub fn read(
+        matrices: Vec<Arc<SupportMatrix>>,
+        last: &Self,
+    ) -> (Self, HashMap<String, MatrixError>) {
+        let mut errors = HashMap::new();
+        let mut read = Vec::new();
+        for matrix in matrices {
+            match Policy::try_from(&matrix.spec) {
+                Ok(policy) => read.push((matrix, policy)),
+                Err(error) => {
+                    let name = matrix.name_any();
+                    read.extend(
+                        last.matrices
+                            .iter()
+                            .find(|(last, _)| last.name_any() == name)
+                            .cloned(),
+                    );
+                    errors.insert(name, error);
+                }
+            }
+        }
+        read.sort_by_key(|(matrix, _)| matrix.name_any());
+        (Self { matrices: read }, errors)
+    }
+
+    /// The policy of a namespace with these labels: all matrices that select it, the stricter of each setting.
+    pub fn of_namespace(&self, labels: &BTreeMap<String, String>) -> Policy {
+        let selected = self
+            .matrices
+            .iter()
+            .filter(|(matrix, _)| matrix.selects(labels));
+        selected
+            .map(|(_, policy)| policy.clone())
+            .reduce(Policy::and)
+            .unwrap_or_else(Policy::report_only)
+    }
+
+    /// The active policy of each matrix.
+    pub fn active(&self) -> impl Iterator<Item = (&SupportMatrix, &Policy)> {
+        self.matrices
+            .iter()
+            .map(|(matrix, policy)| (matrix.as_ref(), policy))
+    }
+}

@@ -1,0 +1,311 @@
+//! Pods and what makes pods, read as far as the judge needs them, on their way to the engine's `Workload`.
+//!
+//! Unknown fields and values are tolerated: a newer API server may send them.
+
+use std::collections::BTreeMap;
+
+use hostfit_engine::workload as engine;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The parts of a pod's spec that matter to us.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    #[serde(deserialize_with = "null_is_default")]
+    containers: Vec<Container>,
+    #[serde(deserialize_with = "null_is_default")]
+    init_containers: Vec<Container>,
+    #[serde(deserialize_with = "null_is_default")]
+    ephemeral_containers: Vec<Container>,
+    #[serde(deserialize_with = "null_is_default")]
+    volumes: Vec<Volume>,
+    node_name: Option<String>,
+    #[serde(deserialize_with = "null_is_default")]
+    node_selector: BTreeMap<String, String>,
+    affinity: Option<Affinity>,
+    #[serde(deserialize_with = "null_is_default")]
+    tolerations: Vec<Toleration>,
+    runtime_class_name: Option<String>,
+}
+
+/// Absent, null and empty mean the same in the Kubernetes API.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Container {
+    name: String,
+    image: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Volume {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<VolumeImage>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct VolumeImage {
+    reference: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Affinity {
+    node_affinity: Option<NodeAffinity>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeAffinity {
+    required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeSelector {
+    #[serde(deserialize_with = "null_is_default")]
+    node_selector_terms: Vec<Term>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Term {
+    #[serde(deserialize_with = "null_is_default")]
+    match_expressions: Vec<Requirement>,
+    #[serde(deserialize_with = "null_is_default")]
+    match_fields: Vec<Requirement>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Requirement {
+    key: String,
+    operator: String,
+    #[serde(deserialize_with = "null_is_default")]
+    values: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Toleration {
+    #[serde(deserialize_with = "null_is_default")]
+    key: String,
+    #[serde(deserialize_with = "null_is_default")]
+    operator: String,
+    #[serde(deserialize_with = "null_is_default")]
+    value: String,
+    #[serde(deserialize_with = "null_is_default")]
+    effect: String,
+}
+
+impl From<PodSpec> for engine::Workload {
+    fn from(spec: PodSpec) -> Self {
+        let container = |role: engine::Role| {
+            move |container: Container| engine::WorkloadImage {
+                name: container.name,
+                role,
+                reference: container.image.as_deref().unwrap_or_default().parse(),
+            }
+        };
+        let volume = |volume: Volume| {
+            let reference = volume.image?.reference?;
+            // An image volume may name no image yet, in a template that somebody else fills in.
+            (!reference.is_empty()).then(|| engine::WorkloadImage {
+                name: volume.name,
+                role: engine::Role::Volume,
+                reference: reference.parse(),
+            })
+        };
+        let mut images: Vec<_> = spec
+            .containers
+            .into_iter()
+            .map(container(engine::Role::Container))
+            .collect();
+        let init = spec.init_containers.into_iter();
+        images.extend(init.map(container(engine::Role::InitContainer)));
+        let ephemeral = spec.ephemeral_containers.into_iter();
+        images.extend(ephemeral.map(container(engine::Role::EphemeralContainer)));
+        images.extend(spec.volumes.into_iter().filter_map(volume));
+        let required = spec
+            .affinity
+            .and_then(|affinity| affinity.node_affinity)
+            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution);
+        Self {
+            images,
+            placement: engine::Placement {
+                node_name: spec.node_name.filter(|name| !name.is_empty()),
+                node_selector: spec.node_selector,
+                terms: required.map(|selector| {
+                    selector
+                        .node_selector_terms
+                        .into_iter()
+                        .map(Into::into)
+                        .collect()
+                }),
+                tolerations: spec.tolerations.into_iter().map(Into::into).collect(),
+                runtime_class: spec.runtime_class_name.filter(|name| !name.is_empty()),
+            },
+        }
+    }
+}
+
+impl From<Term> for engine::Term {
+    fn from(term: Term) -> Self {
+        Self {
+            labels: term.match_expressions.into_iter().map(Into::into).collect(),
+            names: term.match_fields.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Requirement> for engine::Requirement {
+    fn from(requirement: Requirement) -> Self {
+        Self {
+            key: requirement.key,
+            operator: match requirement.operator.as_str() {
+                "In" => engine::Operator::In,
+                "NotIn" => engine::Operator::NotIn,
+                "Exists" => engine::Operator::Exists,
+                "DoesNotExist" => engine::Operator::DoesNotExist,
+                "Gt" => engine::Operator::Gt,
+                "Lt" => engine::Operator::Lt,
+                _ => engine::Operator::Unheard,
+            },
+            values: requirement.values,
+        }
+    }
+}
+
+impl From<Toleration> for engine::Toleration {
+    fn from(toleration: Toleration) -> Self {
+        Self {
+            exists: toleration.operator == "Exists",
+            key: toleration.key,
+            value: toleration.value,
+            effect: toleration.effect,
+        }
+    }
+}
+
+/// Spec of a Deployment, StatefulSet, DaemonSet, ReplicaSet or Job.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TemplateSpec {
+    /// The template of its pods.
+    pub template: PodTemplate,
+}
+
+/// Spec of a CronJob.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CronJobSpec {
+    /// The template of its jobs.
+    pub job_template: JobTemplate,
+}
+
+/// Template of a job.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobTemplate {
+    /// Spec of the job.
+    pub spec: TemplateSpec,
+}
+
+/// Template of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodTemplate {
+    /// Spec of the pod.
+    pub spec: PodSpec,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(spec: serde_json::Value) -> engine::Workload {
+        serde_json::from_value::<PodSpec>(spec).unwrap().into()
+    }
+
+    #[test]
+    fn every_kind_of_image_user_is_found() {
+        let workload = read(json!({
+            "containers": [{"name": "web", "image": "a.example/web:1"}],
+            "initContainers": [{"name": "setup", "image": "busybox", "restartPolicy": "Always"}],
+            "ephemeralContainers": [{"name": "debug", "image": "${DEBUG}"}],
+            "volumes": [
+                {"name": "models", "image": {"reference": "a.example/models:2", "pullPolicy": "Always"}},
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "later", "image": {"reference": ""}},
+            ],
+            "someday": {"new": true},
+        }));
+        let seen: Vec<_> = workload
+            .images
+            .iter()
+            .map(|image| {
+                let reference = image.reference.as_ref().map(ToString::to_string);
+                format!(
+                    "{} {} {}",
+                    image.role.field(),
+                    image.name,
+                    reference.unwrap_or_else(|e| e.to_string())
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                "containers web a.example/web:1",
+                "initContainers setup docker.io/library/busybox:latest",
+                "ephemeralContainers debug the image reference is a placeholder that nothing has replaced",
+                "volumes models a.example/models:2",
+            ]
+        );
+    }
+
+    #[test]
+    fn null_and_absent_are_the_same() {
+        let workload = read(json!({
+            "containers": null, "volumes": null, "tolerations": null, "nodeSelector": null,
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": null}},
+            "nodeName": "",
+        }));
+        assert_eq!(workload, read(json!({})));
+        assert_eq!(workload.placement, engine::Placement::default());
+    }
+
+    #[test]
+    fn placement_is_read_as_the_scheduler_reads_it() {
+        let workload = read(json!({
+            "nodeSelector": {"pool": "new"},
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}]},
+                {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]},
+            ]}}},
+            "tolerations": [{"operator": "Exists"}, {"key": "gpu", "value": "yes", "effect": "NoSchedule"}],
+            "runtimeClassName": "kata",
+        }));
+        let placement = workload.placement;
+        assert_eq!(
+            placement.node_selector.get("pool").map(String::as_str),
+            Some("new")
+        );
+        let terms = placement.terms.unwrap();
+        assert_eq!(terms[0].labels[0].operator, engine::Operator::Gt);
+        assert_eq!(terms[1].names[0].values, ["n1"]);
+        assert!(placement.tolerations[0].exists && !placement.tolerations[1].exists);
+        assert_eq!(placement.runtime_class.as_deref(), Some("kata"));
+    }
+}
