@@ -1,0 +1,329 @@
+//! One repository of one registry: manifests and blobs, checked against their digests, with whichever
+//! of the caller's credentials the registry accepts.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use hostfit_engine::image::{Digest, ImageRef};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use crate::access::Access;
+use crate::challenge::Challenge;
+use crate::credentials::{Credentials, Fingerprint, Login};
+use crate::digest::{contradicts, is_digest_of, sha256};
+use crate::error::Failure;
+use crate::parse::{self, Descriptor, Document};
+use crate::retry_after::retry_after;
+use crate::transport::{Budget, Call, Reply, Transport};
+
+/// Largest manifest or index in bytes.
+const MANIFEST_BYTES: u64 = 4 << 20;
+/// Most logins that are tried for one image, the anonymous one besides.
+const LOGINS: usize = 8;
+const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// A conversation about one repository, within one budget.
+pub(crate) struct Session<'a> {
+    transport: &'a Transport,
+    access: &'a Access,
+    budget: Budget,
+    base: Url,
+    repository: &'a str,
+    /// Largest config in bytes.
+    config_bytes: u64,
+    logins: Vec<Login>,
+    fingerprint: Fingerprint,
+    /// What worked last, if anything has.
+    grant: Mutex<Option<Grant>>,
+}
+
+/// A manifest or an index whose bytes have their digest.
+pub(crate) struct Found {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) document: Document,
+}
+
+#[derive(Clone, Default)]
+struct Grant {
+    /// Which login is being tried.
+    login: usize,
+    /// What it shows; nothing before the registry's first challenge.
+    header: Option<HeaderValue>,
+    /// Whether the header answers a challenge of this very exchange.
+    is_fresh: bool,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        transport: &'a Transport,
+        access: &'a Access,
+        budget: Budget,
+        image: &'a ImageRef,
+        credentials: &Credentials,
+        config_bytes: u64,
+    ) -> Result<Self, Failure> {
+        let host = match image.registry() {
+            "docker.io" => "registry-1.docker.io",
+            other => other,
+        };
+        let scheme = if budget.is_plain { "http" } else { "https" };
+        let base = Url::parse(&format!("{scheme}://{host}/v2/"))
+            .map_err(|_| Failure::NotAllowed("the registry's name"))?;
+        let mut logins = credentials.logins(image);
+        logins.truncate(LOGINS);
+        logins.push(Login::Anonymous);
+        Ok(Self {
+            transport,
+            access,
+            budget,
+            base,
+            repository: image.repository(),
+            config_bytes,
+            logins,
+            fingerprint: credentials.fingerprint(image),
+            grant: Mutex::default(),
+        })
+    }
+
+    /// Registry, as in the image reference.
+    pub(crate) fn registry(&self) -> &str {
+        &self.budget.registry
+    }
+
+    /// The digest that `reference` (a tag or a digest) has now; `None` if the registry does not tell
+    /// without sending the manifest.
+    pub(crate) async fn head(&self, reference: &str) -> Result<Option<Digest>, Failure> {
+        let path = format!("manifests/{reference}");
+        let reply = self
+            .exchange(Method::HEAD, &path, Some(parse::ACCEPT), MANIFEST_BYTES)
+            .await?;
+        let found = (reply.status == StatusCode::OK).then(|| stated_digest(&reply));
+        Ok(found.flatten())
+    }
+
+    /// The manifest or index that a tag leads to.
+    pub(crate) async fn tagged(&self, tag: &str) -> Result<Found, Failure> {
+        let reply = self.get_manifest(tag).await?;
+        let stated = stated_digest(&reply);
+        let digest = stated.unwrap_or_else(|| sha256(&reply.body));
+        found(digest, &reply)
+    }
+
+    /// The manifest or index with this digest, and with this size if it is known.
+    pub(crate) async fn by_digest(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Found, Failure> {
+        if size.is_some_and(|size| size > MANIFEST_BYTES) {
+            return Err(Failure::Invalid(
+                "a manifest of its index is larger than it may be",
+            ));
+        }
+        let reply = self.get_manifest(digest.as_str()).await?;
+        if stated_digest(&reply).is_some_and(|stated| contradicts(&stated, digest)) {
+            return Err(WRONG_DIGEST);
+        }
+        if size.is_some_and(|size| size != reply.body.len() as u64) {
+            return Err(WRONG_SIZE);
+        }
+        found(digest.clone(), &reply)
+    }
+
+    /// The config that a manifest names.
+    pub(crate) async fn config(&self, descriptor: &Descriptor) -> Result<Bytes, Failure> {
+        if descriptor.size > self.config_bytes {
+            return Err(Failure::Invalid("its config is larger than it may be"));
+        }
+        let path = format!("blobs/{}", descriptor.digest);
+        let reply = self
+            .exchange(Method::GET, &path, None, self.config_bytes)
+            .await?;
+        expect_ok(&reply)?;
+        if reply.body.len() as u64 != descriptor.size {
+            return Err(WRONG_SIZE);
+        }
+        verify(&descriptor.digest, &reply.body)?;
+        Ok(reply.body)
+    }
+
+    async fn get_manifest(&self, reference: &str) -> Result<Reply, Failure> {
+        let path = format!("manifests/{reference}");
+        let reply = self
+            .exchange(Method::GET, &path, Some(parse::ACCEPT), MANIFEST_BYTES)
+            .await?;
+        expect_ok(&reply)?;
+        Ok(reply)
+    }
+
+    /// Asks with what worked last, then answers challenges, then tries the next login.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        accept: Option<&'static str>,
+        limit: u64,
+    ) -> Result<Reply, Failure> {
+        let registry = self.budget.registry.as_str();
+        if let Some(pause) = self.access.limited(registry, self.fingerprint) {
+            return Err(Failure::RateLimited(pause));
+        }
+        let result = self.try_logins(method, path, accept, limit).await;
+        if let Err(Failure::RateLimited(pause)) = &result {
+            self.access.limit(registry, self.fingerprint, *pause);
+        }
+        result
+    }
+
+    async fn try_logins(
+        &self,
+        method: Method,
+        path: &str,
+        accept: Option<&'static str>,
+        limit: u64,
+    ) -> Result<Reply, Failure> {
+        let url = format!("{}/{path}", self.repository);
+        let url = self.base.join(&url);
+        let url = url.map_err(|_| Failure::NotAllowed("the image's name"))?;
+        let mut grant = self.grant().await?;
+        loop {
+            let call = Call {
+                method: method.clone(),
+                url: url.clone(),
+                accept,
+                authorization: grant.header.clone(),
+                form: None,
+                redirects: true,
+                limit,
+            };
+            let reply = self.transport.send(&self.budget, &call).await?;
+            match reply.status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    grant = self.next_grant(grant, &reply).await?;
+                }
+                StatusCode::TOO_MANY_REQUESTS => {
+                    return Err(Failure::RateLimited(retry_after(&reply.headers)));
+                }
+                StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Failure::NotFound),
+                _ => {
+                    grant.is_fresh = false;
+                    *self.grant.lock().unwrap_or_else(PoisonError::into_inner) = Some(grant);
+                    return Ok(reply);
+                }
+            }
+        }
+    }
+
+    /// What worked last, else an answer to the challenge that the registry gave for another image, else nothing.
+    async fn grant(&self) -> Result<Grant, Failure> {
+        let last = self
+            .grant
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(grant) = last {
+            return Ok(grant);
+        }
+        match self.access.remembered(&self.budget.registry) {
+            Some(challenge) => match self.authorize(0, &challenge, false).await {
+                // Perhaps this image is open to all.
+                Err(Failure::Unauthorized) => Ok(Grant::default()),
+                grant => grant,
+            },
+            None => Ok(Grant::default()),
+        }
+    }
+
+    /// After a refusal: the same login with an answer to a new challenge, or the next login.
+    async fn next_grant(&self, grant: Grant, refusal: &Reply) -> Result<Grant, Failure> {
+        let is_challenge = refusal.status == StatusCode::UNAUTHORIZED;
+        let challenge = match Challenge::read(&refusal.headers).filter(|_| is_challenge) {
+            Some(challenge) => {
+                self.access.remember(&self.budget.registry, &challenge);
+                challenge
+            }
+            None => self
+                .access
+                .remembered(&self.budget.registry)
+                .filter(|_| grant.header.is_some())
+                .ok_or(Failure::Unauthorized)?,
+        };
+        let renew = grant.header.is_some();
+        let mut grant = if is_challenge && !grant.is_fresh {
+            self.authorize(grant.login, &challenge, renew).await?
+        } else {
+            self.authorize(grant.login + 1, &challenge, false).await?
+        };
+        grant.is_fresh = true;
+        Ok(grant)
+    }
+
+    /// The first login from `from` on for which there is something to show.
+    async fn authorize(
+        &self,
+        from: usize,
+        challenge: &Challenge,
+        renew: bool,
+    ) -> Result<Grant, Failure> {
+        for (index, login) in self.logins.iter().enumerate().skip(from) {
+            let header = self.access.header(
+                self.transport,
+                &self.budget,
+                self.repository,
+                challenge,
+                login,
+                renew && index == from,
+            );
+            match header.await {
+                Ok(header) => {
+                    return Ok(Grant {
+                        login: index,
+                        header: Some(header),
+                        is_fresh: false,
+                    });
+                }
+                Err(Failure::Unauthorized) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::Unauthorized)
+    }
+}
+
+pub(crate) const WRONG_DIGEST: Failure =
+    Failure::Broken("the registry's answer does not have the digest that it should have");
+const WRONG_SIZE: Failure =
+    Failure::Broken("the registry's answer does not have the size that it should have");
+
+fn expect_ok(reply: &Reply) -> Result<(), Failure> {
+    match reply.status {
+        StatusCode::OK => Ok(()),
+        _ => Err(Failure::Broken(
+            "the registry answered with an unexpected status",
+        )),
+    }
+}
+
+fn found(digest: Digest, reply: &Reply) -> Result<Found, Failure> {
+    verify(&digest, &reply.body)?;
+    let content_type = reply.headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let document = parse::document(&reply.body, content_type)?;
+    let size = reply.body.len() as u64;
+    Ok(Found {
+        descriptor: Descriptor { digest, size },
+        document,
+    })
+}
+
+/// The digest that the registry claims, if we can compute its like.
+fn stated_digest(reply: &Reply) -> Option<Digest> {
+    let header = reply.headers.get(DOCKER_CONTENT_DIGEST)?;
+    header.to_str().ok()?.parse().ok()
+}
+
+fn verify(digest: &Digest, body: &[u8]) -> Result<(), Failure> {
+    is_digest_of(digest, body).then_some(()).ok_or(WRONG_DIGEST)
+}

@@ -1,0 +1,309 @@
+//! Reads one image: resolves its reference, lists its platforms, reads the contents of the wanted ones.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream;
+use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
+use hostfit_engine::image::{Contents, Digest, ImageFacts, ImageRef, Platform, PlatformFacts};
+
+use crate::cache::Cache;
+use crate::client::{Found, Session, WRONG_DIGEST};
+use crate::digest::contradicts;
+use crate::error::Failure;
+use crate::parse::{self, Descriptor, Document, Entry, INDEX_ENTRIES, Manifest};
+use crate::platforms::Platforms;
+
+/// Platforms of one image that are read at a time.
+const AT_ONCE: usize = 4;
+
+/// What is known of the image behind one digest. Contents that nobody wanted yet are
+/// `Unknown(NotFetchedInTime)`; no other gap is kept unless it can never change.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) fact: Arc<Fact<ImageFacts>>,
+    /// The manifest of each platform, in the same order.
+    pub(crate) manifests: Vec<Descriptor>,
+}
+
+/// One image, read.
+pub(crate) struct Fetched {
+    pub(crate) digest: Digest,
+    /// For those who asked: with the gaps of this time.
+    pub(crate) fact: Arc<Fact<ImageFacts>>,
+    /// For everybody.
+    pub(crate) known: Arc<Known>,
+    /// Whether something that was wanted could not be read this time.
+    pub(crate) has_gaps: bool,
+}
+
+/// A list of platforms, some of them with contents.
+struct Listing {
+    digest: Digest,
+    from: String,
+    platforms: Vec<(Descriptor, PlatformFacts)>,
+}
+
+impl Known {
+    /// Whether every wanted platform has been read.
+    pub(crate) fn covers(&self, platforms: &Platforms) -> bool {
+        let facts = self.fact.value();
+        facts.is_some_and(|facts| facts.platforms.iter().all(|one| !is_open(one, platforms)))
+    }
+}
+
+fn is_open(one: &PlatformFacts, platforms: &Platforms) -> bool {
+    one.contents == NOT_READ && platforms.wants(&one.platform)
+}
+
+const NOT_READ: Fact<Contents> = Fact::Unknown(Gap::NotFetchedInTime);
+
+/// Reads `image` as the session's credentials allow. What `cache` holds is used only after the registry
+/// has shown that these credentials lead to it.
+pub(crate) async fn fetch(
+    session: &Session<'_>,
+    image: &ImageRef,
+    platforms: &Platforms,
+    cache: &Cache,
+) -> Result<Fetched, Failure> {
+    let known = match resolve(session, image, cache).await? {
+        Resolved::Known(digest, known) if known.covers(platforms) => {
+            return Ok(Fetched {
+                digest,
+                fact: Arc::clone(&known.fact),
+                known,
+                has_gaps: false,
+            });
+        }
+        Resolved::Known(digest, known) => listing_of(digest, &known),
+        Resolved::Found(found) => list(session, found).await?,
+    };
+    read_wanted(session, known, platforms).await
+}
+
+enum Resolved {
+    Known(Digest, Arc<Known>),
+    Found(Found),
+}
+
+/// One HEAD if the digest may be known already, else one GET.
+async fn resolve(
+    session: &Session<'_>,
+    image: &ImageRef,
+    cache: &Cache,
+) -> Result<Resolved, Failure> {
+    let wanted = image.digest();
+    let hint = wanted.cloned().or_else(|| cache.last_digest(image));
+    let reference = wanted.map_or(image.tag().unwrap_or("latest"), Digest::as_str);
+    if hint.is_some_and(|hint| cache.known(&hint).is_some())
+        && let Some(digest) = session.head(reference).await?
+    {
+        if wanted.is_some_and(|wanted| contradicts(&digest, wanted)) {
+            return Err(WRONG_DIGEST);
+        }
+        let digest = wanted.cloned().unwrap_or(digest);
+        return Ok(match cache.known(&digest) {
+            Some(known) => Resolved::Known(digest, known),
+            None => Resolved::Found(session.by_digest(&digest, None).await?),
+        });
+    }
+    let found = match wanted {
+        Some(digest) => session.by_digest(digest, None).await?,
+        None => session.tagged(reference).await?,
+    };
+    let digest = found.descriptor.digest.clone();
+    Ok(match cache.known(&digest) {
+        Some(known) => Resolved::Known(digest, known),
+        None => Resolved::Found(found),
+    })
+}
+
+fn listing_of(digest: Digest, known: &Known) -> Listing {
+    let (facts, from) = match &*known.fact {
+        Fact::Known(facts, evidence) => (facts.platforms.as_slice(), evidence.from.clone()),
+        Fact::Unknown(_) => (&[][..], String::new()),
+    };
+    let manifests = known.manifests.iter().cloned();
+    Listing {
+        digest,
+        from,
+        platforms: manifests.zip(facts.iter().cloned()).collect(),
+    }
+}
+
+/// The platforms of what was found. What tells its platform only in its config is read at once: without
+/// it the list would not be whole, and a missing platform means "does not run there".
+async fn list(session: &Session<'_>, found: Found) -> Result<Listing, Failure> {
+    let Found {
+        descriptor,
+        document,
+    } = found;
+    let digest = descriptor.digest.clone();
+    let entries = match document {
+        Document::Image(manifest) => {
+            let facts = read_config(session, &descriptor, manifest, None).await?;
+            return Ok(Listing {
+                from: format!("manifest {}", digest.short()),
+                digest,
+                platforms: vec![(descriptor, facts)],
+            });
+        }
+        Document::Index(entries) => flatten(session, entries).await?,
+    };
+    let mut platforms = Vec::new();
+    for entry in entries {
+        let facts = match entry.platform {
+            Some(platform) => PlatformFacts {
+                platform,
+                contents: NOT_READ,
+            },
+            None => match read_platform(session, &entry.descriptor, None).await {
+                Err(Failure::NotAnImage) => continue,
+                facts => facts?,
+            },
+        };
+        platforms.push((entry.descriptor, facts));
+    }
+    if platforms.is_empty() {
+        return Err(Failure::Invalid("its index lists no image"));
+    }
+    Ok(Listing {
+        from: format!("index {}", digest.short()),
+        digest,
+        platforms,
+    })
+}
+
+/// Replaces each index in an index by its entries, one level deep.
+async fn flatten(session: &Session<'_>, entries: Vec<Entry>) -> Result<Vec<Entry>, Failure> {
+    let mut flat = Vec::new();
+    for entry in entries {
+        if !entry.is_index {
+            flat.push(entry);
+            continue;
+        }
+        let Descriptor { digest, size } = &entry.descriptor;
+        match session.by_digest(digest, Some(*size)).await?.document {
+            Document::Image(_) => {
+                return Err(Failure::Invalid("its index calls an image an index"));
+            }
+            Document::Index(inner) if inner.iter().any(|entry| entry.is_index) => {
+                return Err(Failure::Invalid("its index is nested too deeply"));
+            }
+            Document::Index(inner) => flat.extend(inner),
+        }
+        if flat.len() > INDEX_ENTRIES {
+            return Err(Failure::Invalid("its index has more than 1,000 entries"));
+        }
+    }
+    Ok(flat)
+}
+
+async fn read_wanted(
+    session: &Session<'_>,
+    mut listing: Listing,
+    platforms: &Platforms,
+) -> Result<Fetched, Failure> {
+    // The same manifest may stand in the index more than once.
+    let mut open: HashMap<Digest, Vec<usize>> = HashMap::new();
+    let mut order = Vec::new();
+    for (position, (descriptor, facts)) in listing.platforms.iter().enumerate() {
+        if is_open(facts, platforms) {
+            let positions = open.entry(descriptor.digest.clone()).or_default();
+            if positions.is_empty() {
+                order.push((descriptor.clone(), facts.platform.clone()));
+            }
+            positions.push(position);
+        }
+    }
+    let read = stream::iter(order).map(|(descriptor, listed)| async move {
+        let facts = read_platform(session, &descriptor, Some(&listed)).await;
+        (descriptor.digest, facts)
+    });
+    let read: Vec<_> = read.buffer_unordered(AT_ONCE).collect().await;
+
+    let mut passing: Vec<(usize, Gap)> = Vec::new();
+    for (digest, facts) in read {
+        for position in open.remove(&digest).unwrap_or_default() {
+            let Some((_, slot)) = listing.platforms.get_mut(position) else {
+                continue;
+            };
+            match &facts {
+                Ok(facts) => *slot = facts.clone(),
+                Err(failure) => {
+                    let gap = failure.gap(session.registry());
+                    if failure.is_lasting() {
+                        slot.contents = Fact::Unknown(gap);
+                    } else {
+                        passing.push((position, gap));
+                    }
+                }
+            }
+        }
+    }
+    Ok(finish(listing, passing))
+}
+
+fn finish(listing: Listing, passing: Vec<(usize, Gap)>) -> Fetched {
+    let (manifests, platforms) = listing.platforms.into_iter().unzip();
+    let facts = ImageFacts {
+        digest: listing.digest.clone(),
+        platforms,
+    };
+    let evidence = Evidence::new(Strength::Stated, listing.from);
+    let has_gaps = !passing.is_empty();
+    let mut for_caller = has_gaps.then(|| facts.clone());
+    for (position, gap) in passing {
+        let slot = for_caller
+            .as_mut()
+            .and_then(|facts| facts.platforms.get_mut(position));
+        if let Some(slot) = slot {
+            slot.contents = Fact::Unknown(gap);
+        }
+    }
+    let shared = Arc::new(Fact::Known(facts, evidence.clone()));
+    let fact = for_caller.map(|facts| Arc::new(Fact::Known(facts, evidence)));
+    Fetched {
+        digest: listing.digest,
+        fact: fact.unwrap_or_else(|| Arc::clone(&shared)),
+        known: Arc::new(Known {
+            fact: shared,
+            manifests,
+        }),
+        has_gaps,
+    }
+}
+
+async fn read_platform(
+    session: &Session<'_>,
+    descriptor: &Descriptor,
+    listed: Option<&Platform>,
+) -> Result<PlatformFacts, Failure> {
+    let Descriptor { digest, size } = descriptor;
+    match session.by_digest(digest, Some(*size)).await?.document {
+        Document::Image(manifest) => read_config(session, descriptor, manifest, listed).await,
+        Document::Index(_) => Err(Failure::Invalid("its index calls an index an image")),
+    }
+}
+
+async fn read_config(
+    session: &Session<'_>,
+    descriptor: &Descriptor,
+    manifest: Manifest,
+    listed: Option<&Platform>,
+) -> Result<PlatformFacts, Failure> {
+    let config = manifest.config.digest.clone();
+    let body = session.config(&manifest.config).await?;
+    let (platform, contents) = parse::config(&body, manifest, listed)?;
+    let from = format!(
+        "config {} of manifest {}",
+        config.short(),
+        descriptor.digest.short()
+    );
+    let evidence = Evidence::new(Strength::Stated, from);
+    Ok(PlatformFacts {
+        platform,
+        contents: Fact::Known(contents, evidence),
+    })
+}

@@ -1,0 +1,206 @@
+//! What a container registry tells of an image, and nothing else: [`Registry::facts`] is the only door.
+//!
+//! ```text
+//! facts ─▶ cache ──hit──────────────────────────────▶ Arc<Fact<ImageFacts>>
+//!            └─miss─▶ flight (one per question) ─▶ fetch ─▶ client ─▶ transport ─▶ registry
+//!                                                   │         └─ access (challenges, tokens)
+//!                                                   └─ parse (pure)
+//! ```
+//!
+//! Registries and references are chosen by whoever may create a pod: both are hostile. Every wait has a
+//! deadline, every answer a limit in bytes, every connection a checked address, and credentials go only
+//! to the registry that they were written for. Facts are public, access is not: what is behind a digest
+//! is learned once, but each credential must show that it leads there.
+
+mod access;
+mod address;
+mod cache;
+mod challenge;
+mod client;
+mod config;
+mod credentials;
+mod digest;
+mod error;
+mod fetch;
+mod flight;
+mod parse;
+mod platforms;
+mod pull_secrets;
+mod retry_after;
+mod settings;
+mod stats;
+mod transport;
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use hostfit_engine::fact::{Fact, Gap, Unreachable};
+use hostfit_engine::image::{ImageFacts, ImageRef};
+use tokio::time::{Instant, timeout_at};
+
+use crate::access::Access;
+use crate::cache::{Cache, Key};
+use crate::client::Session;
+pub use crate::config::{Config, Network};
+pub use crate::credentials::{Credentials, PullSecret};
+pub use crate::error::Error;
+use crate::error::Failure;
+use crate::flight::Flights;
+pub use crate::platforms::Platforms;
+pub use crate::pull_secrets::PullSecrets;
+pub use crate::settings::Settings;
+pub use crate::stats::Stats;
+use crate::transport::{Budget, Transport};
+
+/// Largest config that may be set, in bytes.
+const CONFIG_BYTES_MOST: u64 = 8 << 20;
+
+/// All registries. Cheap to clone; clones share cache, connections and limits.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    transport: Transport,
+    access: Access,
+    cache: Cache,
+    flights: Flights,
+    stats: Arc<Stats>,
+}
+
+impl Registry {
+    /// Registries as `config` allows. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// If the CA bundle cannot be read, the HTTP client not be built, or no rustls provider is installed.
+    pub fn new(mut config: Config) -> Result<Self, Error> {
+        let canonical = |list: &mut Vec<String>| {
+            list.iter_mut().for_each(|one| one.make_ascii_lowercase());
+        };
+        canonical(&mut config.plain_http);
+        canonical(&mut config.allow);
+        canonical(&mut config.trusted_realms);
+        config.config_bytes = config.config_bytes.min(CONFIG_BYTES_MOST);
+        let stats = Arc::new(Stats::default());
+        Ok(Self(Arc::new(Inner {
+            transport: Transport::new(&config, Arc::clone(&stats))?,
+            access: Access::new(&config),
+            cache: Cache::new(config.cache_bytes),
+            flights: Flights::new(config.flights),
+            stats,
+            config,
+        })))
+    }
+
+    /// What the registry tells of `image`, by `deadline` at the latest. If it comes to that the answer is
+    /// `Unknown(NotFetchedInTime)`, and the fetch goes on so that a later question finds it.
+    ///
+    /// Platforms that are not wanted are listed, with unknown contents.
+    pub async fn facts(
+        &self,
+        image: &ImageRef,
+        credentials: &Credentials,
+        platforms: &Platforms,
+        deadline: Instant,
+    ) -> Arc<Fact<ImageFacts>> {
+        if let Some(fact) = self.cached(image, credentials, platforms) {
+            Stats::count(&self.0.stats.hits);
+            return fact;
+        }
+        Stats::count(&self.0.stats.misses);
+        let key = Key {
+            image: image.clone(),
+            credentials: credentials.fingerprint(image),
+            platforms: platforms.clone(),
+        };
+        let flight = self.0.flights.join(&key, || {
+            let cached = self.0.cache.answer(&key, Instant::now());
+            cached.ok_or_else(|| {
+                Stats::count(&self.0.stats.flights);
+                Arc::clone(&self.0)
+                    .fly(key.clone(), credentials.clone())
+                    .boxed()
+            })
+        });
+        let Some(flight) = flight else {
+            Stats::count(&self.0.stats.overflows);
+            return Arc::new(Fact::Unknown(Gap::NotFetchedInTime));
+        };
+        timeout_at(deadline, flight)
+            .await
+            .unwrap_or_else(|_| Arc::new(Fact::Unknown(Gap::NotFetchedInTime)))
+    }
+
+    /// What can be told now, without a wait: `None` means that [`facts`](Self::facts) would have to ask.
+    pub fn cached(
+        &self,
+        image: &ImageRef,
+        credentials: &Credentials,
+        platforms: &Platforms,
+    ) -> Option<Arc<Fact<ImageFacts>>> {
+        if !self.0.config.allows(image.registry()) {
+            return Some(Arc::new(Fact::Unknown(Gap::Unreachable {
+                registry: image.registry().to_owned(),
+                why: Unreachable::NotAllowed,
+            })));
+        }
+        let key = Key {
+            image: image.clone(),
+            credentials: credentials.fingerprint(image),
+            platforms: platforms.clone(),
+        };
+        self.0.cache.answer(&key, Instant::now())
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+}
+
+impl Inner {
+    /// Asks the registry and keeps what it says.
+    async fn fly(self: Arc<Self>, key: Key, credentials: Credentials) -> Arc<Fact<ImageFacts>> {
+        let registry = key.image.registry();
+        let deadline = Instant::now() + self.config.image_deadline;
+        let budget = Budget::new(registry, self.config.is_plain(registry), deadline);
+        let bytes = self.config.config_bytes;
+        let (transport, access) = (&self.transport, &self.access);
+        let fetched = match Session::new(transport, access, budget, &key.image, &credentials, bytes)
+        {
+            Ok(session) => fetch::fetch(&session, &key.image, &key.platforms, &self.cache).await,
+            Err(failure) => Err(failure),
+        };
+        match fetched {
+            Ok(fetched) => {
+                self.cache.learn(&key.image, &fetched.digest, fetched.known);
+                if fetched.has_gaps {
+                    let fact = Arc::clone(&fetched.fact);
+                    self.cache.remember(key, fact, self.config.failure_ttl);
+                } else {
+                    self.cache.admit(key, fetched.digest, self.config.tag_ttl);
+                }
+                fetched.fact
+            }
+            Err(failure) => {
+                tracing::info!(image = %key.image, %failure, "image not read");
+                let gap = failure.gap(registry);
+                if matches!(gap, Gap::Malformed { .. }) {
+                    Stats::count(&self.stats.malformed);
+                }
+                let fact = Arc::new(Fact::Unknown(gap));
+                let ttl = match failure {
+                    Failure::RateLimited(pause) => Some(pause),
+                    // Its turn has not come: nothing is known of the registry.
+                    Failure::Late => None,
+                    _ => Some(self.config.failure_ttl),
+                };
+                if let Some(ttl) = ttl {
+                    self.cache.remember(key, Arc::clone(&fact), ttl);
+                }
+                fact
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The config of an image: what it says of its platform, its layers and how it was made.
+
+use std::collections::BTreeMap;
+
+use hostfit_engine::image::{Contents, Platform};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::bounded::Bounded;
+use super::{LAYERS, Manifest, platform};
+use crate::digest::chain_ids;
+use crate::error::Failure;
+
+const HISTORY: usize = 1_000;
+const LABELS: usize = 4_096;
+/// Bytes that the labels of one image may keep; the same for environment and history each.
+const KEEP: usize = 64 << 10;
+
+#[derive(Deserialize)]
+#[serde(bound = "'de: 'a")]
+struct Config<'a> {
+    architecture: Option<String>,
+    os: Option<String>,
+    variant: Option<String>,
+    #[serde(rename = "os.version")]
+    os_version: Option<String>,
+    #[serde(borrow)]
+    config: Option<Execution<'a>>,
+    rootfs: Option<RootFs>,
+    #[serde(default)]
+    history: Bounded<HISTORY, Step>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct Execution<'a> {
+    #[serde(borrow)]
+    labels: Option<BTreeMap<String, &'a RawValue>>,
+    #[serde(default)]
+    env: Bounded<HISTORY, String>,
+}
+
+#[derive(Deserialize, Default)]
+struct RootFs {
+    #[serde(default)]
+    diff_ids: Bounded<LAYERS, String>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    created_by: Option<String>,
+}
+
+/// Reads the config of `manifest`, whose digest has been checked. `listed` is what the index says of the
+/// platform: it fills what the config leaves open.
+pub(crate) fn config(
+    body: &[u8],
+    manifest: Manifest,
+    listed: Option<&Platform>,
+) -> Result<(Platform, Contents), Failure> {
+    let config: Config<'_> = serde_json::from_slice(body)
+        .map_err(|_| Failure::Invalid("a field of its config is missing or of the wrong type"))?;
+    let field =
+        |own: Option<String>, listed: Option<String>| own.filter(|own| !own.is_empty()).or(listed);
+    let os = field(config.os, listed.map(|p| p.os.clone()));
+    let arch = field(config.architecture, listed.map(|p| p.architecture.clone()));
+    let (Some(os), Some(arch)) = (os, arch) else {
+        return Err(Failure::Invalid(
+            "its config states no operating system or no architecture",
+        ));
+    };
+    let variant = field(config.variant, listed.and_then(|p| p.variant.clone()));
+    let version = field(config.os_version, listed.and_then(|p| p.os_version.clone()));
+    let platform = platform(&os, &arch, variant.as_deref(), version.as_deref());
+
+    let digests = config.rootfs.unwrap_or_default().diff_ids.0;
+    let diff_ids = digests
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| Failure::Invalid("its config holds a malformed digest"))?;
+    let execution = config.config.unwrap_or_default();
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let mut labels: BTreeMap<String, String> = execution
+        .labels
+        .unwrap_or_default()
+        .into_iter()
+        .take(LABELS)
+        .filter_map(|(key, value)| Some((key, text(value)?)))
+        .collect();
+    for (key, value) in manifest.annotations {
+        labels.entry(key).or_insert(value);
+    }
+    let env = execution.env.0.into_iter().map(|line| {
+        let (key, value) = line.split_once('=').unwrap_or((&line, ""));
+        (key.to_owned(), value.to_owned())
+    });
+    let mut room = KEEP;
+    let commands = config
+        .history
+        .0
+        .into_iter()
+        .filter_map(|step| step.created_by);
+    let contents = Contents {
+        chain_ids: chain_ids(diff_ids),
+        size: manifest.size,
+        labels: keep_smallest(labels),
+        env: keep_smallest(env.collect()),
+        history: commands.map(|command| cut(command, &mut room)).collect(),
+    };
+    Ok((platform, contents))
+}
+
+/// Drops the largest pairs until the rest fits.
+fn keep_smallest(mut map: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let size = |key: &String, value: &String| key.len() + value.len();
+    let mut total: usize = map.iter().map(|(key, value)| size(key, value)).sum();
+    if total <= KEEP {
+        return map;
+    }
+    let mut keys: Vec<(usize, String)> = map
+        .iter()
+        .map(|(key, value)| (size(key, value), key.clone()))
+        .collect();
+    keys.sort();
+    while let Some((size, key)) = keys.pop().filter(|_| total > KEEP) {
+        map.remove(&key);
+        total -= size;
+    }
+    map
+}
+
+/// `text`, cut to the room that is left, which gets smaller by it.
+fn cut(mut text: String, room: &mut usize) -> String {
+    if text.len() > *room {
+        text.truncate(text.floor_char_boundary(*room));
+    }
+    *room -= text.len();
+    text
+}

@@ -1,0 +1,82 @@
+//! The flags by which every Hostfit process is told about registries. Flag = environment variable = Helm value.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Config;
+
+/// Bytes that the caches of a process may hold: a quarter of the memory that the chart grants it. Facts of an image
+/// take a few KB, so thousands of images fit.
+const CACHE_BYTES: u64 = 16 << 20;
+use crate::error::Error;
+
+/// How registries may be spoken to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Settings {
+    /// Registries that are spoken to without TLS, as host or host:port. Never a fallback.
+    #[arg(
+        long,
+        env = "HOSTFIT_REGISTRY_PLAIN_HTTP",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub registry_plain_http: Vec<String>,
+
+    /// The only registries that may be asked, as host or host:port. All, if none is given.
+    #[arg(
+        long,
+        env = "HOSTFIT_REGISTRY_ALLOW",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub registry_allow: Vec<String>,
+
+    /// Token services that may be given the credentials of any registry, as host or host:port.
+    #[arg(
+        long,
+        env = "HOSTFIT_REGISTRY_TRUSTED_REALMS",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub registry_trusted_realms: Vec<String>,
+
+    /// PEM file of certificates that are trusted besides the system's.
+    #[arg(long, env = "HOSTFIT_REGISTRY_CA_FILE", value_name = "FILE")]
+    pub registry_ca_file: Option<PathBuf>,
+
+    /// Folder with one folder for each pull secret, as Kubernetes mounts Secrets.
+    #[arg(long, env = "HOSTFIT_REGISTRY_CREDENTIALS_DIR", value_name = "FOLDER")]
+    pub registry_credentials_dir: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The configuration that the settings ask for.
+    ///
+    /// # Errors
+    ///
+    /// If the file of certificates cannot be read.
+    pub fn config(&self) -> Result<Config, Error> {
+        let listed = |list: &[String]| -> Vec<String> {
+            list.iter()
+                .map(|one| one.trim().to_owned())
+                .filter(|one| !one.is_empty())
+                .collect()
+        };
+        let ca_bundle = match &self.registry_ca_file {
+            Some(path) => Some(std::fs::read(path).map_err(|source| Error::File {
+                path: path.clone(),
+                source,
+            })?),
+            None => None,
+        };
+        Ok(Config {
+            plain_http: listed(&self.registry_plain_http),
+            allow: listed(&self.registry_allow),
+            trusted_realms: listed(&self.registry_trusted_realms),
+            ca_bundle,
+            cache_bytes: CACHE_BYTES,
+            ..Config::default()
+        })
+    }
+}
