@@ -1,0 +1,88 @@
+//! What was judged once is not judged again while nothing changed: the hit path of admission.
+
+use std::sync::Arc;
+
+use hostfit_engine::fact::Fact;
+use hostfit_engine::image::ImageFacts;
+use hostfit_engine::matrix::{Knowledge, Subject, evaluate};
+use hostfit_engine::verdict::Judgement;
+use hostfit_engine::version::Date;
+use hostfit_engine::workload::Workload;
+
+use crate::snapshot::{Judge, Snapshot};
+
+/// Judgements that are kept with a snapshot.
+const ENTRIES: u64 = 4096;
+
+/// Facts of an image, as the registry's cache shares them.
+pub(crate) type SharedFacts = Arc<Fact<ImageFacts>>;
+
+/// Judgements by everything that they depend on.
+pub(crate) struct Memo(moka::sync::Cache<Key, Entry>);
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self(moka::sync::Cache::new(ENTRIES))
+    }
+}
+
+/// The facts and the policy are compared by where they lie; the entry keeps them alive, so that no other facts can come
+/// to lie there.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    workload: Arc<Workload>,
+    facts: Vec<usize>,
+    judge: usize,
+    today: Date,
+}
+
+#[derive(Clone)]
+struct Entry {
+    judgement: Arc<Judgement>,
+    _alive: (Arc<[SharedFacts]>, Arc<Judge>),
+}
+
+impl Snapshot {
+    /// Judges a workload, or remembers what was judged.
+    pub(crate) fn evaluate(
+        &self,
+        workload: Arc<Workload>,
+        facts: Arc<[SharedFacts]>,
+        judge: &Arc<Judge>,
+        today: Date,
+    ) -> Arc<Judgement> {
+        let key = Key {
+            workload,
+            facts: facts
+                .iter()
+                .map(|facts| Arc::as_ptr(facts).addr())
+                .collect(),
+            judge: Arc::as_ptr(judge).addr(),
+            today,
+        };
+        if let Some(entry) = self.memo.0.get(&key) {
+            return entry.judgement;
+        }
+        let workload = &key.workload;
+        let subjects: Vec<_> = workload
+            .images
+            .iter()
+            .zip(facts.iter())
+            .map(|(image, facts)| Subject { image, facts })
+            .collect();
+        let landing = self.fleet.landing(&workload.placement);
+        let knowledge = Knowledge {
+            catalog: &self.catalog,
+            rules: &judge.policy.rules,
+            today,
+        };
+        let other_kernel = workload.placement.runtime_class.is_some();
+        let judgement = Arc::new(evaluate(&subjects, &landing, other_kernel, &knowledge));
+        let entry = Entry {
+            judgement: judgement.clone(),
+            _alive: (facts, judge.clone()),
+        };
+        self.memo.0.insert(key, entry);
+        judgement
+    }
+}

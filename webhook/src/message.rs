@@ -1,0 +1,156 @@
+//! Pure: what was found → the words that people read on their terminal.
+//!
+//! Subject → fact of the image → fact of the host → fix → code. Every warning makes sense alone.
+
+use hostfit_engine::finding::plain;
+use hostfit_engine::landing::Fleet;
+use hostfit_engine::policy::Refusal;
+use hostfit_engine::verdict::{Judgement, Reason, Verdict};
+
+/// Characters of one warning: kubectl's users see one line.
+const WARNING: usize = 120;
+/// Warnings of one answer, the summary not counted.
+const WARNINGS: usize = 5;
+/// Findings of one denial.
+const DENIED: usize = 3;
+/// Characters of one line of a denial.
+const LINE: usize = 240;
+/// Characters of a denial: Events keep 1,024, and the API server puts its own words before ours.
+const DENIAL: usize = 900;
+
+/// What a message is about.
+pub(crate) struct About<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) pod: &'a str,
+    /// The report of the workload, where one exists or will.
+    pub(crate) report: Option<&'a str>,
+    pub(crate) fleet: &'a Fleet,
+}
+
+/// The warnings of an admitted pod, worst first.
+pub(crate) fn warnings(reasons: &[Reason], about: &About<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = reasons
+        .iter()
+        .take(WARNINGS)
+        .map(|it| warning(it, about))
+        .collect();
+    let more = reasons.len().saturating_sub(WARNINGS);
+    if more > 0 {
+        let where_ = match about.report {
+            Some(report) => format!(": kubectl describe compat -n {} {report}", about.namespace),
+            None => String::new(),
+        };
+        lines.push(plain(
+            &format!("hostfit: {more} more findings{where_}"),
+            WARNING,
+        ));
+    }
+    lines
+}
+
+fn warning(reason: &Reason, about: &About<'_>) -> String {
+    let code = reason.finding.code;
+    let subject = format!(
+        "{}/{}: {} {}",
+        about.namespace,
+        about.pod,
+        users(reason),
+        reason.finding.image
+    );
+    let text = match &reason.finding.host {
+        Some(host) => format!("{subject}; {} {host}", hosts(reason, about.fleet)),
+        None => subject,
+    };
+    // The code stays, whatever has to go.
+    let room = WARNING - 8;
+    format!("{}. {code}", plain(&text, room).trim_end_matches('.'))
+}
+
+/// The message of a refused pod.
+pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>) -> String {
+    let (namespace, pod, landing) = (about.namespace, about.pod, judgement.landing);
+    let hosts = if landing == 1 {
+        "the one host profile"
+    } else {
+        &format!("the {landing} host profiles")
+    };
+    let first = match judgement.verdict {
+        Verdict::Fail if landing == 1 => {
+            format!("pod {namespace}/{pod} does not fit {hosts} that it may land on.")
+        }
+        Verdict::Fail => format!("pod {namespace}/{pod} fits none of {hosts} that it may land on."),
+        Verdict::Partial => {
+            format!("pod {namespace}/{pod} does not fit all of {hosts} that it may land on.")
+        }
+        Verdict::Unknown | Verdict::Warn | Verdict::Pass => {
+            format!(
+                "it could not be told whether pod {namespace}/{pod} fits, and the policy refuses that."
+            )
+        }
+    };
+    let reasons: Vec<_> = std::iter::once(&refusal.worst)
+        .chain(&refusal.others)
+        .collect();
+    let mut lines = vec![plain(&first, LINE)];
+    for reason in reasons.iter().take(DENIED) {
+        lines.extend(denied(reason, about));
+    }
+    let more = reasons.len().saturating_sub(DENIED);
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    let docs = refusal.worst.finding.code.docs();
+    lines.push(match about.report {
+        Some(report) => {
+            format!("  more: kubectl describe compat -n {namespace} {report}  |  {docs}")
+        }
+        None => format!("  more: {docs}"),
+    });
+    let text = lines.join("\n");
+    text.chars().take(DENIAL).collect()
+}
+
+fn denied(reason: &Reason, about: &About<'_>) -> [String; 2] {
+    let finding = &reason.finding;
+    let image = format!("{} {} {}", finding.code, users(reason), finding.image);
+    let text = match &finding.host {
+        Some(host) => format!("{image}; {} {host}", hosts(reason, about.fleet)),
+        None => image,
+    };
+    [
+        format!("  {}.", plain(&text, LINE)),
+        format!("        fix: {}.", plain(&finding.fix, LINE)),
+    ]
+}
+
+/// `container web`, `containers web, db and 2 more`.
+fn users(reason: &Reason) -> String {
+    let mut users = reason.users.iter();
+    let Some((role, first)) = users.next() else {
+        return String::new();
+    };
+    let rest: Vec<_> = users.collect();
+    match rest.as_slice() {
+        [] => format!("{} {first}", role.noun()),
+        [(_, second)] => format!("containers {first} and {second}"),
+        more => format!("containers {first} and {} more", more.len()),
+    }
+}
+
+/// `rhel94-k514 (3 nodes)`, `rhel94-k514 (3 nodes) and 2 more profiles`.
+fn hosts(reason: &Reason, fleet: &Fleet) -> String {
+    let Some(first) = reason.hosts.iter().next() else {
+        return "the host".to_owned();
+    };
+    let nodes = fleet
+        .hosts()
+        .iter()
+        .find(|host| host.name == *first)
+        .map_or(0, |host| host.nodes);
+    let unit = if nodes == 1 { "node" } else { "nodes" };
+    match reason.hosts.len() - 1 {
+        0 => format!("{first} ({nodes} {unit})"),
+        1 => format!("{first} ({nodes} {unit}) and 1 more profile"),
+        more => format!("{first} ({nodes} {unit}) and {more} more profiles"),
+    }
+}

@@ -1,0 +1,123 @@
+//! Pure: the annotations of a pod → a JSON patch that applies to it, or none.
+
+use std::collections::BTreeMap;
+
+use hostfit_crds::names;
+use serde::Serialize;
+use serde_json::Value;
+
+/// One operation of RFC 6902.
+#[derive(Debug, Serialize, PartialEq)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(crate) enum Operation {
+    /// Adds or replaces.
+    Add { path: String, value: Value },
+    /// Removes what is there.
+    Remove { path: String },
+}
+
+/// The operations that make `wanted` of our annotations. A key without a wanted value is removed where it is: nobody
+/// else may speak in our name.
+pub(crate) fn annotations(
+    current: Option<&BTreeMap<String, String>>,
+    wanted: &[(&'static str, Option<String>)],
+) -> Vec<Operation> {
+    let Some(current) = current else {
+        let set = wanted
+            .iter()
+            .filter_map(|(key, value)| Some(((*key).to_owned(), Value::from(value.clone()?))));
+        let set: serde_json::Map<_, _> = set.collect();
+        return match set.is_empty() {
+            true => Vec::new(),
+            false => vec![Operation::Add {
+                path: "/metadata/annotations".to_owned(),
+                value: Value::Object(set),
+            }],
+        };
+    };
+    let operation = |(key, value): &(&'static str, Option<String>)| {
+        // RFC 6901: a slash in a key is written ~1. Our keys hold no tilde.
+        let path = format!("/metadata/annotations/{}", key.replace('/', "~1"));
+        match (current.get(*key), value) {
+            (Some(old), Some(new)) if old == new => None,
+            (_, Some(new)) => Some(Operation::Add {
+                path,
+                value: Value::from(new.clone()),
+            }),
+            (Some(_), None) => Some(Operation::Remove { path }),
+            (None, None) => None,
+        }
+    };
+    wanted.iter().filter_map(operation).collect()
+}
+
+/// Our annotations of a pod.
+pub(crate) fn wanted(
+    verdict: &str,
+    codes: &str,
+    report: Option<String>,
+) -> [(&'static str, Option<String>); 3] {
+    [
+        (names::VERDICT, Some(verdict.to_owned())),
+        (
+            names::FINDINGS,
+            (!codes.is_empty()).then(|| codes.to_owned()),
+        ),
+        (names::REPORT, report),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(current: Option<&[(&str, &str)]>, expected: Value) {
+        let current: Option<BTreeMap<String, String>> = current.map(|pairs| {
+            pairs
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect()
+        });
+        let wanted = wanted("Warn", "HF501", None);
+        let patch = annotations(current.as_ref(), &wanted);
+        assert_eq!(serde_json::to_value(&patch).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_pod_without_annotations_gets_the_map() {
+        check(
+            None,
+            json!([{"op": "add", "path": "/metadata/annotations",
+                    "value": {"hostfit.dev/verdict": "Warn", "hostfit.dev/findings": "HF501"}}]),
+        );
+    }
+
+    #[test]
+    fn other_annotations_stay_and_ours_are_overwritten() {
+        check(
+            Some(&[
+                ("a", "b"),
+                ("hostfit.dev/verdict", "Pass"),
+                ("hostfit.dev/report", "forged"),
+            ]),
+            json!([
+                {"op": "add", "path": "/metadata/annotations/hostfit.dev~1verdict", "value": "Warn"},
+                {"op": "add", "path": "/metadata/annotations/hostfit.dev~1findings", "value": "HF501"},
+                {"op": "remove", "path": "/metadata/annotations/hostfit.dev~1report"},
+            ]),
+        );
+    }
+
+    #[test]
+    fn the_second_time_nothing_is_patched() {
+        check(
+            Some(&[
+                ("hostfit.dev/verdict", "Warn"),
+                ("hostfit.dev/findings", "HF501"),
+            ]),
+            json!([]),
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! Pure: what was decided → AdmissionReview out. The two routes differ only here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hostfit_engine::finding::plain;
+use hostfit_engine::policy::{Decision, Refusal};
+use hostfit_engine::verdict::Reason;
+use serde::Serialize;
+
+use crate::admit::Judged;
+use crate::message;
+use crate::metrics::Outcome;
+use crate::patch;
+
+/// The body of an answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+    details: Details,
+}
+
+#[derive(Debug, Serialize)]
+struct Details {
+    causes: Vec<Cause>,
+}
+
+/// For programs: one entry for each finding.
+#[derive(Debug, Serialize)]
+struct Cause {
+    reason: &'static str,
+    field: String,
+    message: String,
+}
+
+fn answer(response: Response<'_>) -> Answer<'_> {
+    Answer {
+        api_version: "admission.k8s.io/v1",
+        kind: "AdmissionReview",
+        response,
+    }
+}
+
+/// Let it in, and say nothing.
+pub(crate) fn allow(uid: &str) -> Answer<'_> {
+    answer(Response {
+        uid,
+        allowed: true,
+        ..Response::default()
+    })
+}
+
+/// Let it in, with one sentence.
+pub(crate) fn allow_with<'a>(uid: &'a str, warning: &str) -> Answer<'a> {
+    let warnings = vec![plain(warning, 120)];
+    answer(Response {
+        uid,
+        allowed: true,
+        warnings,
+        ..Response::default()
+    })
+}
+
+/// The answer of /mutate: annotations. It never refuses and never warns: /validate judges the final state.
+pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answer<'a>, Outcome) {
+    let ignored = matches!(judged.decision, Decision::Ignore);
+    // A patch on an object without metadata would not apply, and fail the user's request.
+    let Some(metadata) = judged.metadata.as_ref().filter(|_| annotate && !ignored) else {
+        return (
+            allow(uid),
+            if ignored {
+                Outcome::Ignore
+            } else {
+                Outcome::Allow
+            },
+        );
+    };
+    let codes = codes(&judged.judgement.reasons);
+    let wanted = patch::wanted(judged.judgement.verdict.as_str(), &codes, metadata.report());
+    let operations = patch::annotations(metadata.annotations.as_ref(), &wanted);
+    let patch = match operations.is_empty() {
+        true => None,
+        false => serde_json::to_vec(&operations)
+            .ok()
+            .map(|json| STANDARD.encode(json)),
+    };
+    let response = Response {
+        uid,
+        allowed: true,
+        patch_type: patch.as_ref().map(|_| "JSONPatch"),
+        patch,
+        ..Response::default()
+    };
+    (answer(response), Outcome::Allow)
+}
+
+/// The codes of the findings, each once, worst first.
+fn codes(reasons: &[Reason]) -> String {
+    let mut codes: Vec<_> = Vec::new();
+    for reason in reasons {
+        let code = reason.finding.code.as_str();
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    codes.join(",")
+}
+
+/// The answer of /validate: warnings, or a refusal.
+pub(crate) fn validate<'a>(
+    uid: &'a str,
+    judged: &Judged,
+    namespace: &str,
+) -> (Answer<'a>, Outcome) {
+    let denied = matches!(judged.decision, Decision::Deny(_));
+    // A refused pod that nobody owns leaves nothing behind to report on.
+    let reported = judged
+        .metadata
+        .as_ref()
+        .filter(|metadata| !denied || metadata.is_owned());
+    let report = reported.and_then(|metadata| metadata.report());
+    let about = message::About {
+        namespace,
+        pod: judged.pod_name(),
+        report: report.as_deref(),
+        fleet: &judged.snapshot.fleet,
+    };
+    match &judged.decision {
+        Decision::Ignore => (allow(uid), Outcome::Ignore),
+        Decision::Admit(reasons) if reasons.is_empty() => (allow(uid), Outcome::Allow),
+        Decision::Admit(reasons) => {
+            let warnings = message::warnings(reasons, &about);
+            (
+                answer(Response {
+                    uid,
+                    allowed: true,
+                    warnings,
+                    ..Response::default()
+                }),
+                Outcome::Warn,
+            )
+        }
+        Decision::Deny(refusal) => {
+            let status = Status {
+                code: 403,
+                reason: "Forbidden",
+                message: message::denial(refusal, &judged.judgement, &about),
+                details: Details {
+                    causes: causes(refusal),
+                },
+            };
+            let response = Response {
+                uid,
+                allowed: false,
+                status: Some(status),
+                ..Response::default()
+            };
+            (answer(response), Outcome::Deny)
+        }
+    }
+}
+
+fn causes(refusal: &Refusal) -> Vec<Cause> {
+    let reasons = std::iter::once(&refusal.worst)
+        .chain(&refusal.others)
+        .take(20);
+    let cause = |reason: &Reason| {
+        let message = plain(&reason.finding.message(), 512);
+        reason
+            .users
+            .iter()
+            .take(8)
+            .map(move |(role, name)| Cause {
+                reason: reason.finding.code.as_str(),
+                field: format!("spec.{}[{name}].image", role.field()),
+                message: message.clone(),
+            })
+            .collect::<Vec<_>>()
+    };
+    reasons.flat_map(cause).collect()
+}

@@ -1,0 +1,181 @@
+//! The world as admission sees it: watches → one immutable snapshot, swapped when something changed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hostfit_crds::fleet::{Class, fleet, labelled_profile, prune};
+use hostfit_crds::policies::Policies;
+use hostfit_crds::{BaseImage, HostProfile, SupportMatrix, names};
+use hostfit_engine::landing::Fleet;
+use hostfit_engine::lineage::Catalog;
+use hostfit_engine::policy::{Mode, Policy};
+use hostfit_process::{Changed, Condition, Health, Tasks, Watched, watch};
+use hostfit_registry::Platforms;
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt};
+use tracing::warn;
+
+use crate::memo::Memo;
+
+/// Between two snapshots: changes that come together are taken together.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// What is known at one moment.
+pub(crate) struct Snapshot {
+    pub(crate) fleet: Fleet,
+    pub(crate) catalog: Catalog,
+    /// The platforms of the fleet's hosts.
+    pub(crate) platforms: Platforms,
+    policies: HashMap<String, Arc<Judge>>,
+    /// For a namespace that the watch has not shown yet.
+    unseen: Arc<Judge>,
+    /// What was judged with this snapshot; it goes with it.
+    pub(crate) memo: Memo,
+}
+
+/// The policy of a namespace, and its mode there.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Judge {
+    pub(crate) policy: Policy,
+    pub(crate) mode: Mode,
+}
+
+impl Snapshot {
+    /// The policy of a namespace.
+    pub(crate) fn judge(&self, namespace: &str) -> &Arc<Judge> {
+        self.policies.get(namespace).unwrap_or(&self.unseen)
+    }
+
+    fn empty() -> Self {
+        Self::build(&[], &[], &[], &Policies::default(), &[])
+    }
+
+    fn build(
+        profiles: &[Arc<HostProfile>],
+        nodes: &[Arc<Node>],
+        bases: &[Arc<BaseImage>],
+        policies: &Policies,
+        namespaces: &[Arc<Namespace>],
+    ) -> Self {
+        let classes = profiles.iter().filter_map(|profile| Class::of(profile));
+        let joined = nodes
+            .iter()
+            .map(|node| (node.as_ref(), labelled_profile(node)));
+        let fleet = fleet(classes, joined);
+        let facts = fleet.hosts().iter().map(|host| &host.facts);
+        let platforms =
+            facts.filter_map(|facts| Some((facts.os_family()?, facts.architecture.clone()?)));
+        // Most namespaces have the same policy: they share one.
+        let mut shared: Vec<Arc<Judge>> = Vec::new();
+        let mut share = |labels: &BTreeMap<String, String>| {
+            let policy = policies.of_namespace(labels);
+            let wanted = labels
+                .get(names::MODE)
+                .and_then(|label| Mode::from_label(label));
+            let judge = Judge {
+                mode: policy.mode_in(wanted),
+                policy,
+            };
+            let known = shared.iter().find(|known| ***known == judge).cloned();
+            known.unwrap_or_else(|| {
+                let judge = Arc::new(judge);
+                shared.push(judge.clone());
+                judge
+            })
+        };
+        let unseen = share(&BTreeMap::new());
+        Self {
+            platforms: Platforms::of(platforms),
+            fleet,
+            catalog: Catalog::new(bases.iter().flat_map(|base| base.known_bases())),
+            policies: namespaces
+                .iter()
+                .map(|it| (it.name_any(), share(it.labels())))
+                .collect(),
+            unseen,
+            memo: Memo::default(),
+        }
+    }
+}
+
+/// The current snapshot. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub(crate) struct World(Arc<ArcSwap<Snapshot>>);
+
+impl World {
+    /// The snapshot of this moment.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Starts the watches, and keeps the snapshot current. `ready` once every watch has synced.
+    pub(crate) fn watch(client: &Client, health: &Health, tasks: &mut Tasks) -> Self {
+        let changed = Changed::default();
+        macro_rules! watched {
+            ($kind:ty, $name:literal, $prune:expr) => {{
+                let ready = health.condition(concat!("watch ", $name));
+                let api = Api::all(client.clone());
+                let config = watcher::Config::default();
+                let (watched, follow) =
+                    watch::watch::<$kind>(api, config, $prune, ready, changed.clone());
+                tasks.background(concat!("watch ", $name), follow);
+                watched
+            }};
+        }
+        let stores = Stores {
+            nodes: watched!(Node, "nodes", prune),
+            namespaces: watched!(Namespace, "namespaces", prune_namespace),
+            profiles: watched!(HostProfile, "hostprofiles", |_| {}),
+            bases: watched!(BaseImage, "baseimages", |_| {}),
+            matrices: watched!(SupportMatrix, "supportmatrices", |_| {}),
+        };
+        let ready = health.condition("snapshot");
+        let world = Self(Arc::new(ArcSwap::from_pointee(Snapshot::empty())));
+        tasks.background("snapshot", stores.follow(world.clone(), changed, ready));
+        world
+    }
+}
+
+struct Stores {
+    nodes: Watched<Node>,
+    namespaces: Watched<Namespace>,
+    profiles: Watched<HostProfile>,
+    bases: Watched<BaseImage>,
+    matrices: Watched<SupportMatrix>,
+}
+
+impl Stores {
+    async fn follow(self, world: World, changed: Changed, ready: Condition) {
+        let mut changes = changed.subscribe();
+        let mut policies = Policies::default();
+        loop {
+            changes.next().await;
+            tokio::time::sleep(DEBOUNCE).await;
+            let (Some(nodes), Some(namespaces), Some(profiles), Some(bases), Some(matrices)) = (
+                self.nodes.state(),
+                self.namespaces.state(),
+                self.profiles.state(),
+                self.bases.state(),
+                self.matrices.state(),
+            ) else {
+                continue;
+            };
+            let (read, errors) = Policies::read(matrices, &policies);
+            policies = read;
+            for (matrix, error) in errors {
+                warn!(matrix, %error, "matrix not read; its last good state stays active");
+            }
+            let snapshot = Snapshot::build(&profiles, &nodes, &bases, &policies, &namespaces);
+            world.0.store(Arc::new(snapshot));
+            ready.set_ready();
+        }
+    }
+}
+
+fn prune_namespace(namespace: &mut Namespace) {
+    namespace.metadata.annotations = None;
+    namespace.metadata.managed_fields = None;
+}
