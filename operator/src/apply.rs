@@ -1,0 +1,252 @@
+//! The only writes of the operator: server-side apply, and the deletion of what it made itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use hostfit_crds::{BaseImage, CompatReport, HostProfile, SupportMatrix, names};
+use hostfit_process::Lease;
+use hostfit_process::client::{CALL, within};
+use k8s_openapi::api::core::v1::{Node, Secret};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Writes to one cluster, while this process leads.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    client: Client,
+    lease: Arc<Lease>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is there.
+    Done,
+    /// The object, or its namespace, is gone or going: nothing to do.
+    Gone,
+}
+
+impl Writer {
+    pub(crate) fn new(client: Client, lease: Arc<Lease>) -> Self {
+        Self { client, lease }
+    }
+
+    /// Whether this process leads.
+    pub(crate) fn leads(&self) -> bool {
+        self.lease.is_held()
+    }
+
+    /// The client, if this process leads at this moment: one that was stopped for a while must not write any more.
+    fn client(&self) -> kube::Result<Client> {
+        match self.leads() {
+            true => Ok(self.client.clone()),
+            false => Err(kube::Error::Service(
+                "this process does not lead any more".into(),
+            )),
+        }
+    }
+
+    /// Observed profiles carry no spec; the label tells them from those that people make.
+    pub(crate) async fn host_profile(&self, name: &str) -> kube::Result<Written> {
+        let mut profile = HostProfile::new(name, Default::default());
+        profile
+            .labels_mut()
+            .insert(names::MANAGED_BY.to_owned(), names::HOSTFIT.to_owned());
+        upsert(&Api::all(self.client()?), &profile, names::MANAGER, true).await
+    }
+
+    pub(crate) async fn host_profile_status(&self, profile: &HostProfile) -> kube::Result<Written> {
+        status(&Api::all(self.client()?), profile).await
+    }
+
+    pub(crate) async fn delete_host_profile(&self, profile: &HostProfile) -> kube::Result<Written> {
+        delete(&Api::all(self.client()?), profile).await
+    }
+
+    pub(crate) async fn support_matrix_status(
+        &self,
+        matrix: &SupportMatrix,
+    ) -> kube::Result<Written> {
+        status(&Api::all(self.client()?), matrix).await
+    }
+
+    pub(crate) async fn base_image_status(&self, base: &BaseImage) -> kube::Result<Written> {
+        status(&Api::all(self.client()?), base).await
+    }
+
+    /// The report and its status: two writes, because the status is a subresource.
+    pub(crate) async fn report(&self, report: &CompatReport) -> kube::Result<Written> {
+        let namespace = report.namespace().unwrap_or_default();
+        let api = Api::namespaced(self.client()?, &namespace);
+        let mut spec = report.clone();
+        spec.status = None;
+        match upsert(&api, &spec, names::MANAGER, true).await? {
+            Written::Done => status(&api, report).await,
+            Written::Gone => Ok(Written::Gone),
+        }
+    }
+
+    pub(crate) async fn delete_report(&self, report: &CompatReport) -> kube::Result<Written> {
+        let namespace = report.namespace().unwrap_or_default();
+        delete(&Api::namespaced(self.client()?, &namespace), report).await
+    }
+
+    /// The labels of a node: those that we own and that are absent here are removed. The UID keeps us from making a
+    /// node that is gone.
+    pub(crate) async fn node_labels(
+        &self,
+        node: &Node,
+        labels: &BTreeMap<&'static str, String>,
+    ) -> kube::Result<Written> {
+        let patch = json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": node.name_any(), "uid": node.uid(), "labels": labels},
+        });
+        let api: Api<Node> = Api::all(self.client()?);
+        let parameters = PatchParams::apply(names::MANAGER).force();
+        let patch = Patch::Apply(&patch);
+        gone(
+            within(CALL, api.patch(&node.name_any(), &parameters, &patch))
+                .await
+                .map(drop),
+        )
+    }
+
+    /// The certificate of the webhook.
+    pub(crate) async fn secret(&self, secret: &Secret) -> kube::Result<Written> {
+        let namespace = secret.namespace().unwrap_or_default();
+        upsert(
+            &Api::namespaced(self.client()?, &namespace),
+            secret,
+            names::CA_MANAGER,
+            true,
+        )
+        .await
+    }
+
+    /// The caBundle of every webhook of a configuration, and nothing else of it. A configuration that is gone stays
+    /// gone: deleting it is how people switch Hostfit off in an emergency.
+    pub(crate) async fn ca_bundle<K>(
+        &self,
+        configuration: &K,
+        patch: &serde_json::Value,
+    ) -> kube::Result<Written>
+    where
+        K: Resource<Scope = k8s_openapi::ClusterResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::all(self.client()?);
+        let parameters = PatchParams::apply(names::CA_MANAGER).force();
+        let (name, patch) = (configuration.name_any(), Patch::Apply(patch));
+        gone(
+            within(CALL, api.patch(&name, &parameters, &patch))
+                .await
+                .map(drop),
+        )
+    }
+
+    /// The chart's defaults: not forced, so that what people changed stays theirs.
+    pub(crate) async fn default_object(
+        &self,
+        resource: &ApiResource,
+        name: &str,
+        object: &serde_json::Value,
+    ) -> kube::Result<()> {
+        let api: Api<DynamicObject> = Api::all_with(self.client()?, resource);
+        let parameters = PatchParams::apply(names::DEFAULTS_MANAGER);
+        within(CALL, api.patch(name, &parameters, &Patch::Apply(object)))
+            .await
+            .map(drop)
+    }
+}
+
+async fn upsert<K>(api: &Api<K>, object: &K, manager: &str, force: bool) -> kube::Result<Written>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let parameters = PatchParams {
+        force,
+        ..PatchParams::apply(manager)
+    };
+    gone(
+        within(
+            CALL,
+            api.patch(&object.name_any(), &parameters, &Patch::Apply(object)),
+        )
+        .await
+        .map(drop),
+    )
+}
+
+async fn status<K>(api: &Api<K>, object: &K) -> kube::Result<Written>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
+    if let Some(object) = object.as_object_mut() {
+        object.remove("spec");
+    }
+    let name = object
+        .pointer("/metadata/name")
+        .and_then(|name| name.as_str())
+        .unwrap_or_default()
+        .to_owned();
+    // Only the name: what else is in the metadata belongs to others.
+    if let Some(metadata) = object.get_mut("metadata") {
+        *metadata = json!({"name": name});
+    }
+    let parameters = PatchParams::apply(names::MANAGER).force();
+    gone(
+        within(
+            CALL,
+            api.patch_status(&name, &parameters, &Patch::Apply(&object)),
+        )
+        .await
+        .map(drop),
+    )
+}
+
+/// Deletes exactly this object, not one of the same name that came after it.
+async fn delete<K>(api: &Api<K>, object: &K) -> kube::Result<Written>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let parameters = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    gone(
+        within(CALL, api.delete(&object.name_any(), &parameters))
+            .await
+            .map(drop),
+    )
+}
+
+/// Not there, another one of that name, or its namespace is being deleted: there is nothing left to write to.
+fn gone(result: kube::Result<()>) -> kube::Result<Written> {
+    match result {
+        Ok(()) => Ok(Written::Done),
+        Err(kube::Error::Api(status))
+            if status.code == 404 || status.code == 409 || is_terminating(&status) =>
+        {
+            Ok(Written::Gone)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_terminating(status: &kube::core::Status) -> bool {
+    status.code == 403 && status.message.contains("is being terminated")
+}

@@ -1,0 +1,124 @@
+//! Flags → what the operator runs with. Flag = environment variable = Helm value.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Gathers the nodes' facts, follows base images, writes profiles and reports.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "hostfit-operator", version)]
+pub struct Args {
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, env = "HOSTFIT_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    pub admin_listen: SocketAddr,
+
+    /// Namespace of this release.
+    #[arg(long, env = "HOSTFIT_NAMESPACE")]
+    pub namespace: String,
+
+    /// Name of this process among its replicas: the name of its pod.
+    #[arg(long, env = "HOSTFIT_IDENTITY")]
+    pub identity: String,
+
+    /// Lease by which one replica leads.
+    #[arg(long, env = "HOSTFIT_LEASE_NAME", default_value = "hostfit-operator")]
+    pub lease_name: String,
+
+    /// Deployment of the operator: owns the Secret and the Lease, so that they go with it.
+    #[arg(long, env = "HOSTFIT_DEPLOYMENT")]
+    pub deployment: Option<String>,
+
+    /// Secret that holds the webhook's certificate.
+    #[arg(
+        long,
+        env = "HOSTFIT_TLS_SECRET",
+        default_value = "hostfit-webhook-tls"
+    )]
+    pub tls_secret: String,
+
+    /// Service of the webhook: the certificate is made for it.
+    #[arg(long, env = "HOSTFIT_SERVICE", default_value = "hostfit-webhook")]
+    pub service: String,
+
+    /// Name of the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration whose caBundle is kept current.
+    #[arg(long, env = "HOSTFIT_WEBHOOK_CONFIGURATION", default_value = "hostfit")]
+    pub webhook_configuration: String,
+
+    /// File with the chart's defaults: a SupportMatrix and the first BaseImages.
+    #[arg(long, env = "HOSTFIT_DEFAULTS_FILE")]
+    pub defaults_file: Option<PathBuf>,
+
+    /// Whether nodes are labelled with their facts.
+    #[arg(long, env = "HOSTFIT_LABEL_NODES", default_value_t = true, action = clap::ArgAction::Set)]
+    pub label_nodes: bool,
+
+    /// Namespaces whose workloads are not reported.
+    #[arg(long, env = "HOSTFIT_EXCLUDED_NAMESPACES", value_delimiter = ',')]
+    pub excluded_namespaces: Vec<String>,
+
+    /// How long the webhook's certificate is valid. It is renewed after two thirds of that.
+    #[arg(long, env = "HOSTFIT_LEAF_LIFETIME", default_value = "90d", value_parser = duration)]
+    pub leaf_lifetime: Duration,
+
+    /// How long the authority that signs it is valid. It is renewed after two thirds of that.
+    #[arg(long, env = "HOSTFIT_CA_LIFETIME", default_value = "3650d", value_parser = duration)]
+    pub ca_lifetime: Duration,
+
+    /// How often tags are resolved again.
+    #[arg(long, env = "HOSTFIT_REFRESH", default_value = "10m", value_parser = duration)]
+    pub refresh: Duration,
+
+    /// How registries may be spoken to.
+    #[command(flatten)]
+    pub registry: hostfit_registry::Settings,
+}
+
+/// `90s`, `10m`, `12h` or `30d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let error = || format!("{text:?} is not a duration: write for example 90s, 10m, 12h or 30d");
+    let unit = text.chars().last().ok_or_else(error)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(error()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| error())?;
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(more: &[&str]) -> Result<Args, String> {
+        let base = ["hostfit-operator", "--namespace=hostfit", "--identity=pod"];
+        Args::try_parse_from(base.iter().chain(more)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn wrong_flags_are_refused_with_the_value_and_what_is_expected() {
+        assert_eq!(
+            parse(&["--refresh=90s"]).unwrap().refresh,
+            Duration::from_secs(90)
+        );
+        assert!(!parse(&["--label-nodes=false"]).unwrap().label_nodes);
+        for (flag, words) in [
+            ("--refresh=soon", "write for example 90s"),
+            ("--refresh=0s", "write for example 90s"),
+            ("--admin-listen=here", "here"),
+            ("--label-nodes=maybe", "maybe"),
+            ("--unheard-of", "--unheard-of"),
+        ] {
+            let error = parse(&[flag]).unwrap_err();
+            assert!(error.contains(words), "{flag}: {error}");
+        }
+    }
+}

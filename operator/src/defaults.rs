@@ -1,0 +1,178 @@
+//! The chart's ConfigMap of defaults → SupportMatrix and BaseImages. Applied, not forced: people's edits win.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hostfit_crds::{BaseImage, SupportMatrix};
+use hostfit_process::Shutdown;
+use kube::discovery::ApiResource;
+use kube::{Resource, ResourceExt};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::apply::Writer;
+
+/// After an object that could not be applied, for example because its CRD is not there yet.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// One document of the file: what the chart renders, and nothing more, so that every other field is people's.
+#[derive(Debug, Clone)]
+struct Document {
+    resource: ApiResource,
+    name: String,
+    object: Value,
+}
+
+/// Objects whose defaults conflict with what people changed: name, and what the API server says.
+pub(crate) type Conflicts = BTreeMap<String, String>;
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("read the defaults in {path}: {source}")]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("read the defaults in {path}, document {number}: {what}")]
+    Unreadable {
+        path: PathBuf,
+        number: usize,
+        what: String,
+    },
+}
+
+/// Reads the file of defaults; none at all is fine.
+pub(crate) fn read(path: Option<PathBuf>) -> Result<Defaults, Error> {
+    let Some(path) = path else {
+        return Ok(Defaults(Vec::new()));
+    };
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::File {
+        path: path.clone(),
+        source,
+    })?;
+    let documents = text
+        .split("\n---")
+        .filter(|text| text.lines().any(is_content));
+    let document = |(index, text): (usize, &str)| {
+        parse(text).map_err(|what| Error::Unreadable {
+            path: path.clone(),
+            number: index + 1,
+            what,
+        })
+    };
+    documents
+        .enumerate()
+        .map(document)
+        .collect::<Result<_, _>>()
+        .map(Defaults)
+}
+
+fn is_content(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#') && line != "---"
+}
+
+fn parse(text: &str) -> Result<Document, String> {
+    let text = text.trim_start_matches('-');
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    // Read as their kinds, so that a mistake is found here and named.
+    let (resource, name) = match value.get("kind").and_then(Value::as_str) {
+        Some("SupportMatrix") => check::<SupportMatrix>(&value)?,
+        Some("BaseImage") => check::<BaseImage>(&value)?,
+        other => {
+            return Err(format!(
+                "kind {other:?} is neither SupportMatrix nor BaseImage"
+            ));
+        }
+    };
+    Ok(Document {
+        resource,
+        name,
+        object: value,
+    })
+}
+
+fn check<K>(value: &Value) -> Result<(ApiResource, String), String>
+where
+    K: Resource<DynamicType = ()> + for<'de> Deserialize<'de>,
+{
+    let object = K::deserialize(value).map_err(|error| error.to_string())?;
+    Ok((ApiResource::erase::<K>(&()), object.name_any()))
+}
+
+/// The defaults of the chart.
+#[derive(Debug, Clone)]
+pub(crate) struct Defaults(Vec<Document>);
+
+impl Defaults {
+    /// Applies every object once, and again until it succeeds. A conflict is a success of people: what they changed
+    /// stays, and the log names the fields.
+    pub(crate) async fn run(
+        self,
+        writer: Writer,
+        conflicts: watch::Sender<Conflicts>,
+        shutdown: Shutdown,
+    ) {
+        let mut open = self.0;
+        loop {
+            let mut failed = Vec::new();
+            for default in open {
+                let name = &default.name;
+                match writer
+                    .default_object(&default.resource, name, &default.object)
+                    .await
+                {
+                    Ok(_) => info!(name, "default applied"),
+                    Err(kube::Error::Api(status)) if status.code == 409 => {
+                        warn!(
+                            name,
+                            conflict = status.message,
+                            "people changed this object: their edits stay"
+                        );
+                        conflicts.send_modify(|all| {
+                            all.insert(name.clone(), status.message.clone());
+                        });
+                    }
+                    Err(error) => {
+                        warn!(name, %error, "default not applied; trying again");
+                        failed.push(default);
+                    }
+                }
+            }
+            if failed.is_empty() {
+                return shutdown.cancelled().await;
+            }
+            open = failed;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_read_one_by_one() {
+        let matrix = "apiVersion: hostfit.dev/v1alpha1\nkind: SupportMatrix\nmetadata: {name: default}\nspec: {mode: Enforce}\n";
+        let parsed = parse(matrix).unwrap();
+        assert_eq!(parsed.name, "default");
+        assert_eq!(
+            parsed.object["spec"],
+            serde_json::json!({"mode": "Enforce"})
+        );
+        let error = parse("kind: Deployment").unwrap_err();
+        assert!(error.contains("Deployment"), "{error}");
+        let error =
+            parse("kind: SupportMatrix\nmetadata: {name: x}\nspec: {mode: Loud}").unwrap_err();
+        assert!(error.contains("Loud"), "{error}");
+        assert!(!"# only a comment\n---\n".lines().any(is_content));
+    }
+}

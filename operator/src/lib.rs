@@ -1,0 +1,201 @@
+//! The operator: gathers the nodes' facts, follows base images, writes profiles and reports.
+//!
+//! Every controller is `fetch` (IO) → `plan` (pure) → `apply` (IO). One replica leads and writes; the others watch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Context;
+use hostfit_process::{
+    Drain, Health, Lease, Limits, Shutdown, Tasks, admin, client, http, log, tasks,
+};
+use hostfit_registry::{PullSecrets, Registry};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Api, Client, ResourceExt};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+mod apply;
+mod args;
+mod certificates;
+mod defaults;
+mod lineage;
+mod metrics;
+mod nodes;
+mod reports;
+mod world;
+
+pub use args::Args;
+
+use apply::Writer;
+use defaults::Defaults;
+use reports::{Images, Reports};
+use world::World;
+
+/// Runs the operator until a signal.
+///
+/// # Errors
+///
+/// If a setting is wrong, the cluster cannot be reached at all, or leadership was lost.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    log::init()?;
+    log::install_crypto();
+    let mut tasks = Tasks::new()?;
+    let shutdown = tasks.shutdown();
+    let health = Health::new(shutdown.clone());
+    let defaults = defaults::read(args.defaults_file.clone())?;
+    let registry = Registry::new(args.registry.config()?)?;
+    let secrets = PullSecrets::load(args.registry.registry_credentials_dir.clone())?;
+    let client = client::connect(concat!("hostfit-operator/", env!("CARGO_PKG_VERSION"))).await?;
+
+    let metrics = Arc::new(metrics::Metrics::default());
+    let mut exposed = prometheus_client::registry::Registry::default();
+    metrics.register(&mut exposed);
+    let certificates_ready = health.condition("certificates");
+    let world = World::watch(&client, &health, &mut tasks);
+    let listener = TcpListener::bind(args.admin_listen)
+        .await
+        .with_context(|| format!("listen on {}", args.admin_listen))?;
+    let router = admin::router(health, exposed);
+    tasks.background(
+        "admin",
+        http::serve(
+            listener,
+            None,
+            router,
+            Limits::default(),
+            Drain::new(Shutdown::never()),
+        ),
+    );
+    tasks.background("pull secrets", secrets.clone().follow());
+
+    let owner = owner(&client, &args).await;
+    let lease = Arc::new(Lease::new(
+        client.clone(),
+        &args.namespace,
+        args.lease_name.clone(),
+        args.identity.clone(),
+        owner.clone(),
+    ));
+    let target = certificates::Target {
+        namespace: args.namespace.clone(),
+        secret: args.tls_secret.clone(),
+        service: args.service.clone(),
+        configuration: args.webhook_configuration.clone(),
+        owner,
+        leaf_lifetime: args.leaf_lifetime,
+        ca_lifetime: args.ca_lifetime,
+    };
+    let writer = Writer::new(client.clone(), lease.clone());
+    tasks.spawn(
+        "certificates",
+        certificates::run(
+            client,
+            target,
+            writer.clone(),
+            certificates_ready,
+            shutdown.clone(),
+        ),
+    );
+    let leader = Leader {
+        args,
+        world,
+        registry,
+        secrets,
+        defaults,
+        metrics,
+        writer,
+    };
+    tasks.spawn("leader", leader.run(lease, shutdown));
+    Ok(tasks.run(tasks::GRACE).await?)
+}
+
+/// The operator's own Deployment, so that what is made for it goes with it. Without it nothing is owned.
+async fn owner(client: &Client, args: &Args) -> Option<OwnerReference> {
+    let api: Api<Deployment> = Api::namespaced(client.clone(), &args.namespace);
+    let name = args.deployment.as_deref()?;
+    match client::within(client::CALL, api.get(name)).await {
+        Ok(deployment) => Some(OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            uid: deployment.uid()?,
+            name: name.to_owned(),
+            ..OwnerReference::default()
+        }),
+        Err(error) => {
+            tracing::warn!(%error, name, "own Deployment not found: Secret and Lease stay after an uninstall");
+            None
+        }
+    }
+}
+
+/// What only the leader does.
+struct Leader {
+    args: Args,
+    world: World,
+    registry: Registry,
+    secrets: PullSecrets,
+    defaults: Defaults,
+    metrics: Arc<metrics::Metrics>,
+    writer: Writer,
+}
+
+impl Leader {
+    async fn run(self, lease: Arc<Lease>, shutdown: Shutdown) -> anyhow::Result<()> {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = lease.acquire() => {}
+        }
+        let Self {
+            args,
+            world,
+            registry,
+            secrets,
+            defaults,
+            metrics,
+            writer,
+        } = self;
+        let (counts, counted) = watch::channel(nodes::Counts::new());
+        let (conflicts, conflicted) = watch::channel(defaults::Conflicts::new());
+        let mut excluded: BTreeSet<String> = args.excluded_namespaces.iter().cloned().collect();
+        excluded.insert(args.namespace.clone());
+        let reports = Reports {
+            world: world.clone(),
+            writer: writer.clone(),
+            images: Images::new(registry.clone(), secrets.clone(), args.refresh),
+            excluded,
+            counts,
+            conflicts: conflicted,
+            metrics,
+        };
+        let work = async {
+            tokio::join!(
+                defaults.run(writer.clone(), conflicts, shutdown.clone()),
+                nodes::run(
+                    world.clone(),
+                    writer.clone(),
+                    args.label_nodes,
+                    counted,
+                    shutdown.clone()
+                ),
+                lineage::run(
+                    world.clone(),
+                    writer.clone(),
+                    registry,
+                    secrets,
+                    args.refresh,
+                    shutdown.clone()
+                ),
+                reports.run(shutdown.clone()),
+            );
+        };
+        tokio::select! {
+            () = work => {
+                lease.release().await;
+                Ok(())
+            }
+            lost = lease.hold() => Err(lost.into()),
+        }
+    }
+}

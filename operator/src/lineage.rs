@@ -1,0 +1,129 @@
+//! Controller: BaseImage → the chains of layers that prove it, in its status.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostfit_crds::BaseImage;
+use hostfit_engine::fact::Fact;
+use hostfit_engine::image::{ImageFacts, ImageRef};
+use hostfit_process::Shutdown;
+use hostfit_registry::{Platforms, PullSecrets, Registry};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::apply::Writer;
+use crate::world::World;
+
+mod plan;
+
+/// How long the registry may take for one tag.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// When to look again at a base whose tags could not all be read.
+const RETRY: Duration = Duration::from_secs(60);
+/// When to look again if a status could not be written.
+const RETRY_WRITE: Duration = Duration::from_secs(5);
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// When each base is due, and for which generation that holds.
+type Due = HashMap<String, (Option<i64>, Instant)>;
+
+/// Runs until shutdown, by the leader only.
+pub(crate) async fn run(
+    world: World,
+    writer: Writer,
+    registry: Registry,
+    secrets: PullSecrets,
+    refresh: Duration,
+    shutdown: Shutdown,
+) {
+    let mut changes = world.bases_changed.subscribe();
+    let mut due: Due = HashMap::new();
+    loop {
+        let next = due.values().map(|(_, at)| *at).min();
+        let wait = next.unwrap_or_else(|| Instant::now() + refresh);
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = changes.next() => tokio::time::sleep(DEBOUNCE).await,
+            () = tokio::time::sleep_until(wait) => {}
+        }
+        let Some(bases) = world.bases.state() else {
+            continue;
+        };
+        due.retain(|name, _| bases.iter().any(|base| base.name_any() == *name));
+        let now = Instant::now();
+        let pending: Vec<_> = bases
+            .into_iter()
+            .filter(|base| {
+                let before = due.get(&base.name_any());
+                before.is_none_or(|(generation, at)| {
+                    *generation != base.metadata.generation || *at <= now
+                })
+            })
+            .collect();
+        // All at once: a registry that hangs must not keep the other bases waiting.
+        let looks = pending
+            .iter()
+            .map(|base| look(base, &writer, &registry, &secrets));
+        let outcomes = futures::future::join_all(looks).await;
+        for (base, outcome) in pending.iter().zip(outcomes) {
+            let pause = match outcome {
+                Ok(true) => refresh,
+                Ok(false) => RETRY.min(refresh),
+                Err(error) => {
+                    warn!(base = base.name_any(), %error, "status not written; trying again");
+                    RETRY_WRITE
+                }
+            };
+            due.insert(
+                base.name_any(),
+                (base.metadata.generation, Instant::now() + pause),
+            );
+        }
+        world.anything_changed.fire();
+    }
+}
+
+/// Reads every tag of one base and writes what changed. Whether all of them could be read.
+async fn look(
+    base: &Arc<BaseImage>,
+    writer: &Writer,
+    registry: &Registry,
+    secrets: &PullSecrets,
+) -> kube::Result<bool> {
+    let credentials = secrets.current();
+    let deadline = Instant::now() + PATIENCE;
+    let read = base.spec.tags.iter().map(|tag| {
+        let credentials = credentials.clone();
+        async move {
+            let reference: Result<ImageRef, _> = format!("{}:{tag}", base.spec.repository).parse();
+            let facts = match &reference {
+                Ok(image) => Some(
+                    registry
+                        .facts(image, &credentials, &Platforms::All, deadline)
+                        .await,
+                ),
+                Err(_) => None,
+            };
+            plan::Tag {
+                tag: tag.clone(),
+                reference,
+                facts,
+            }
+        }
+    });
+    let tags: Vec<plan::Tag> = futures::future::join_all(read).await;
+    let plan = plan::plan(base, &tags, &Time(jiff::Timestamp::now()));
+    let complete = plan.complete;
+    if base.status.as_ref() != Some(&plan.status) {
+        let mut wanted = BaseImage::new(&base.name_any(), base.spec.clone());
+        wanted.status = Some(plan.status);
+        writer.base_image_status(&wanted).await?;
+    }
+    Ok(complete)
+}
+
+/// What a registry tells of one image, shared.
+pub(crate) type SharedFacts = Arc<Fact<ImageFacts>>;

@@ -1,0 +1,249 @@
+//! Controller: Node → HostProfile, and the labels by which nodes and profiles are joined.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostfit_crds::compat_report::VerdictCounts;
+use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::host_profile::{HostProfileStatus, Origin};
+use hostfit_crds::{HostFacts, HostProfile, names};
+use hostfit_engine::host;
+use hostfit_process::Shutdown;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::apply::{Writer, Written};
+use crate::world::World;
+
+pub(crate) mod observe;
+mod os_image;
+pub(crate) mod plan;
+
+use plan::Plan;
+
+/// Between two looks: changes that come together are taken together.
+const DEBOUNCE: Duration = Duration::from_millis(300);
+/// After a write that failed.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// What the reports found on each host profile, for its status.
+pub(crate) type Counts = BTreeMap<String, VerdictCounts>;
+
+/// Runs until shutdown, by the leader only.
+pub(crate) async fn run(
+    world: World,
+    writer: Writer,
+    label_nodes: bool,
+    mut counts: watch::Receiver<Counts>,
+    shutdown: Shutdown,
+) {
+    let mut changes = world.hosts_changed.subscribe();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = changes.next() => {}
+            changed = counts.changed() => if changed.is_err() { return },
+        }
+        tokio::time::sleep(DEBOUNCE).await;
+        let now = counts.borrow_and_update().clone();
+        if let Err(error) = once(&world, &writer, label_nodes, &now).await {
+            warn!(error = %error, "profiles and node labels not written; trying again");
+            tokio::time::sleep(RETRY).await;
+            world.hosts_changed.fire();
+        }
+    }
+}
+
+/// The nodes and profiles that there are, and what is to become of them.
+pub(crate) struct Seen {
+    pub(crate) plan: Plan,
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) profiles: Vec<Arc<HostProfile>>,
+}
+
+/// What the cluster is to show of its nodes now; nothing before the watches have synced.
+pub(crate) fn planned(world: &World) -> Option<Seen> {
+    let nodes = world.nodes.state()?;
+    let profiles = world.profiles.state()?;
+    let observed = nodes
+        .iter()
+        .map(|node| (node.name_any(), observe::observe(node)));
+    let declared: Vec<_> = profiles
+        .iter()
+        .filter(|profile| !is_ours(profile))
+        .map(|profile| profile.name_any())
+        .collect();
+    let plan = plan::plan(&observed.collect(), &declared);
+    Some(Seen {
+        plan,
+        nodes,
+        profiles,
+    })
+}
+
+/// Made by us from nodes, not by people.
+pub(crate) fn is_ours(profile: &HostProfile) -> bool {
+    profile.origin() == Origin::Observed
+        && profile.labels().get(names::MANAGED_BY).map(String::as_str) == Some(names::HOSTFIT)
+}
+
+async fn once(
+    world: &World,
+    writer: &Writer,
+    label_nodes: bool,
+    counts: &Counts,
+) -> kube::Result<()> {
+    let Some(Seen {
+        plan,
+        nodes,
+        profiles,
+    }) = planned(world)
+    else {
+        return Ok(());
+    };
+    let by_name: BTreeMap<_, _> = profiles.iter().map(|p| (p.name_any(), p)).collect();
+    for (name, wanted) in &plan.profiles {
+        let current = by_name.get(name).copied();
+        if current.is_none() {
+            writer.host_profile(name).await?;
+            info!(
+                profile = name,
+                nodes = wanted.nodes,
+                "host profile observed"
+            );
+        }
+        let status = observed_status(wanted, current, counts.get(name));
+        write_status(writer, name, current, status).await?;
+    }
+    // Labels go before old profiles do, so that a node never points at nothing for long.
+    if label_nodes {
+        for node in &nodes {
+            let labels = plan.labels.get(&node.name_any());
+            if let Some(labels) = labels.filter(|labels| differ(node, labels)) {
+                writer.node_labels(node, labels).await?;
+            }
+        }
+    }
+    for profile in &profiles {
+        let name = profile.name_any();
+        if is_ours(profile) {
+            if !plan.profiles.contains_key(&name) {
+                writer.delete_host_profile(profile).await?;
+                info!(profile = name, "no node is of this class any more");
+            }
+        } else {
+            let status = declared_status(profile, counts.get(&name));
+            write_status(writer, &name, Some(profile), status).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node's labels are not as wanted, also if somebody else wrote one of ours.
+fn differ(node: &Node, wanted: &BTreeMap<&'static str, String>) -> bool {
+    names::NODE_LABELS
+        .iter()
+        .any(|key| node.labels().get(*key) != wanted.get(key))
+}
+
+async fn write_status(
+    writer: &Writer,
+    name: &str,
+    current: Option<&Arc<HostProfile>>,
+    status: HostProfileStatus,
+) -> kube::Result<Written> {
+    if current.and_then(|current| current.status.as_ref()) == Some(&status) {
+        return Ok(Written::Done);
+    }
+    let mut profile = HostProfile::new(name, Default::default());
+    profile.status = Some(status);
+    writer.host_profile_status(&profile).await
+}
+
+fn observed_status(
+    wanted: &plan::Profile,
+    current: Option<&Arc<HostProfile>>,
+    counts: Option<&VerdictCounts>,
+) -> HostProfileStatus {
+    let facts = HostFacts::from(&wanted.facts);
+    let sources = wanted.sources.iter();
+    let condition = Wanted {
+        type_: names::READY,
+        status: true,
+        reason: "Observed",
+        message: "facts gathered from the nodes".to_owned(),
+    };
+    HostProfileStatus {
+        origin: Some(Origin::Observed),
+        nodes: i32::try_from(wanted.nodes).unwrap_or(i32::MAX),
+        sources: sources
+            .map(|(fact, source)| (fact.name().to_owned(), (*source).to_owned()))
+            .collect(),
+        ..summary(current, &wanted.facts, facts, counts, &condition)
+    }
+}
+
+fn declared_status(
+    profile: &Arc<HostProfile>,
+    counts: Option<&VerdictCounts>,
+) -> HostProfileStatus {
+    let declared = profile.spec.facts.clone().unwrap_or_default();
+    let (facts, reason, message) = match (&profile.spec.facts, host::HostFacts::try_from(&declared))
+    {
+        (None, _) => (
+            None,
+            "NoFacts",
+            "declare spec.facts: without facts nothing can be judged".to_owned(),
+        ),
+        (Some(_), Ok(facts)) => (
+            Some(facts),
+            "Declared",
+            "facts are declared in spec.facts".to_owned(),
+        ),
+        (Some(_), Err(error)) => (None, "UnreadableFacts", error.to_string()),
+    };
+    let condition = Wanted {
+        type_: names::READY,
+        status: facts.is_some(),
+        reason,
+        message,
+    };
+    let facts = facts.unwrap_or_default();
+    HostProfileStatus {
+        origin: Some(Origin::Declared),
+        observed_generation: profile.metadata.generation,
+        ..summary(Some(profile), &facts, declared, counts, &condition)
+    }
+}
+
+fn summary(
+    current: Option<&Arc<HostProfile>>,
+    facts: &host::HostFacts,
+    wire: HostFacts,
+    counts: Option<&VerdictCounts>,
+    condition: &Wanted<'_>,
+) -> HostProfileStatus {
+    let before = current.and_then(|current| current.status.as_ref());
+    let conditions = before
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    let generation = current.and_then(|current| current.metadata.generation);
+    let os = facts.os.as_ref().map(|os| os.to_string().replace(' ', "-"));
+    HostProfileStatus {
+        os,
+        kernel: facts.kernel.as_ref().map(|kernel| kernel.series()),
+        facts: Some(wire),
+        workloads: Some(counts.cloned().unwrap_or_default()),
+        conditions: condition::merge(
+            conditions,
+            std::slice::from_ref(condition),
+            generation,
+            &Time(jiff::Timestamp::now()),
+        ),
+        ..HostProfileStatus::default()
+    }
+}

@@ -1,0 +1,368 @@
+//! Facts of nodes → the wanted profiles, readably named, and the wanted labels of each node.
+
+use std::collections::BTreeMap;
+
+use hostfit_crds::names;
+use hostfit_engine::host::{HostFact, HostFacts};
+use hostfit_engine::version::DottedVersion;
+
+use super::observe::Observed;
+
+/// A class of nodes, as its HostProfile is to say.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Profile {
+    /// Facts of the class. Where nodes differ in the patch of a version: the oldest.
+    pub(crate) facts: HostFacts,
+    /// Where each fact comes from.
+    pub(crate) sources: BTreeMap<HostFact, &'static str>,
+    /// How many nodes are of the class.
+    pub(crate) nodes: usize,
+}
+
+/// What the cluster is to show of its nodes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// The profiles, by name.
+    pub(crate) profiles: BTreeMap<String, Profile>,
+    /// The labels of each node, by its name.
+    pub(crate) labels: BTreeMap<String, BTreeMap<&'static str, String>>,
+}
+
+/// Groups nodes that offer the same, and names the groups. `taken` are names of profiles that people declared.
+pub(crate) fn plan(nodes: &BTreeMap<String, Observed>, taken: &[String]) -> Plan {
+    let mut classes: BTreeMap<Vec<String>, (Profile, Vec<&String>)> = BTreeMap::new();
+    for (node, observed) in nodes {
+        let (profile, members) = classes.entry(class(&observed.facts)).or_insert_with(|| {
+            let profile = Profile {
+                facts: observed.facts.clone(),
+                sources: observed.sources.clone(),
+                nodes: 0,
+            };
+            (profile, Vec::new())
+        });
+        oldest(&mut profile.facts, &observed.facts);
+        profile.nodes += 1;
+        members.push(node);
+    }
+    let names = unique_names(
+        &classes.keys().cloned().collect::<Vec<_>>(),
+        &classes,
+        taken,
+    );
+    let mut plan = Plan::default();
+    for ((profile, members), name) in classes.into_values().zip(names) {
+        for node in members {
+            let facts = nodes.get(node).map(|observed| &observed.facts);
+            let labels = facts.map(|facts| labels(&name, facts)).unwrap_or_default();
+            plan.labels.insert(node.clone(), labels);
+        }
+        plan.profiles.insert(name, profile);
+    }
+    plan
+}
+
+/// What makes nodes the same. Patches of versions do not: else every security update would make a new class.
+fn class(facts: &HostFacts) -> Vec<String> {
+    let show = |value: Option<String>| value.unwrap_or_default();
+    let series = |version: &Option<DottedVersion>| show(version.as_ref().map(minor));
+    vec![
+        show(facts.os.as_ref().map(ToString::to_string)),
+        show(facts.kernel.as_ref().map(|kernel| kernel.series())),
+        show(facts.architecture.clone()),
+        show(facts.cpu_level.map(|level| level.to_string())),
+        show(facts.cgroup.map(|version| version.to_string())),
+        show(facts.selinux.map(|selinux| selinux.to_string())),
+        show(facts.runtime.as_ref().map(|runtime| {
+            format!(
+                "{}{}",
+                runtime.name,
+                series(&runtime.version).replace('.', "")
+            )
+        })),
+        series(&facts.kubelet),
+        series(&facts.nvidia_driver),
+        series(&facts.cuda),
+        series(&facts.compute_capability),
+    ]
+}
+
+/// Major and minor number.
+fn minor(version: &DottedVersion) -> String {
+    version
+        .to_string()
+        .split('.')
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+fn oldest(facts: &mut HostFacts, other: &HostFacts) {
+    fn lower<T: Ord + Clone>(mine: &mut Option<T>, other: &Option<T>) {
+        if let (Some(mine), Some(other)) = (mine, other)
+            && *other < *mine
+        {
+            *mine = other.clone();
+        }
+    }
+    lower(&mut facts.kernel, &other.kernel);
+    lower(&mut facts.kubelet, &other.kubelet);
+    lower(&mut facts.nvidia_driver, &other.nvidia_driver);
+    if let (Some(mine), Some(other)) = (&mut facts.runtime, &other.runtime) {
+        lower(&mut mine.version, &other.version);
+    }
+}
+
+/// `rhel94-k514`, `ubuntu2204-gpu535`: what people would say. Where two classes would have one name, what they differ
+/// in is added.
+fn unique_names(
+    keys: &[Vec<String>],
+    classes: &BTreeMap<Vec<String>, (Profile, Vec<&String>)>,
+    taken: &[String],
+) -> Vec<String> {
+    let short: Vec<_> = classes
+        .values()
+        .map(|(profile, _)| short_name(&profile.facts))
+        .collect();
+    let mut names = Vec::new();
+    for (key, name) in keys.iter().zip(&short) {
+        let twins: Vec<_> = keys
+            .iter()
+            .zip(&short)
+            .filter(|(other, short)| *short == name && *other != key)
+            .map(|(other, _)| other)
+            .collect();
+        let mut unique = name.clone();
+        for (part, prefix) in PARTS {
+            let mine = key.get(*part).map(String::as_str).unwrap_or_default();
+            let differs = twins
+                .iter()
+                .any(|twin| twin.get(*part).is_none_or(|theirs| theirs != mine));
+            if differs {
+                let text = if mine.is_empty() { "unknown" } else { mine };
+                unique.push_str(&format!("-{prefix}{}", dns(text)));
+            }
+        }
+        while taken.contains(&unique) || names.contains(&unique) {
+            unique.push_str("-observed");
+        }
+        names.push(unique);
+    }
+    names
+}
+
+/// Parts of a class beyond the short name, with what makes them readable.
+const PARTS: &[(usize, &str)] = &[
+    (0, ""),
+    (1, "k"),
+    (2, ""),
+    (3, "v"),
+    (4, "cgroup"),
+    (5, "selinux"),
+    (6, ""),
+    (7, "kubelet"),
+    (8, "gpu"),
+    (9, "cuda"),
+    (10, "cc"),
+];
+
+fn short_name(facts: &HostFacts) -> String {
+    let os = facts
+        .os
+        .as_ref()
+        .map(|os| format!("{}{}", os.id(), os.version().replace('.', "")));
+    let os = dns(&os.unwrap_or_else(|| "unknown".to_owned()));
+    let last = match (&facts.nvidia_driver, &facts.kernel) {
+        (Some(driver), _) => format!("-gpu{}", driver.major()),
+        (None, Some(kernel)) => format!("-k{}", kernel.series().replace('.', "")),
+        (None, None) => String::new(),
+    };
+    format!("{os}{last}")
+}
+
+/// What a name may hold: lower-case letters, digits and dashes, at most 40 of them.
+fn dns(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let kept = lower
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(40);
+    let kept: String = kept.collect();
+    let trimmed = kept.trim_matches('-');
+    if trimmed.is_empty() {
+        "unknown".to_owned()
+    } else {
+        trimmed.to_owned()
+    }
+}
+
+fn labels(profile: &str, facts: &HostFacts) -> BTreeMap<&'static str, String> {
+    let os = facts.os.as_ref();
+    let values = [
+        (names::HOST_PROFILE, Some(profile.to_owned())),
+        (names::OS, os.map(|os| os.id().to_owned())),
+        (names::OS_VERSION, os.map(|os| os.version().to_owned())),
+        (
+            names::KERNEL,
+            facts.kernel.as_ref().map(|kernel| kernel.series()),
+        ),
+        (
+            names::KERNEL_CODE,
+            facts
+                .kernel
+                .as_ref()
+                .map(|kernel| kernel.code().to_string()),
+        ),
+        (
+            names::CPU_LEVEL,
+            facts.cpu_level.map(|level| level.to_string()),
+        ),
+        (
+            names::CGROUP,
+            facts.cgroup.map(|version| version.to_string()),
+        ),
+    ];
+    let known = values
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, label_value(&value?)?)));
+    known.collect()
+}
+
+/// A value that Kubernetes accepts: at most 63 letters, digits, `.`, `_` and `-`, the ends being letters or digits.
+fn label_value(text: &str) -> Option<String> {
+    let kept = text
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    let kept: String = kept.take(63).collect();
+    let trimmed = kept.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hostfit_engine::distribution::Distribution;
+
+    fn host(os: &str, version: &str, kernel: &str) -> HostFacts {
+        HostFacts {
+            os: Some(Distribution::new(os, version)),
+            kernel: kernel.parse().ok(),
+            architecture: Some("amd64".to_owned()),
+            ..HostFacts::default()
+        }
+    }
+
+    fn planned(facts: &[HostFacts], taken: &[&str]) -> Plan {
+        let observed = |facts: &HostFacts| Observed {
+            facts: facts.clone(),
+            ..Observed::default()
+        };
+        let nodes = facts
+            .iter()
+            .enumerate()
+            .map(|(i, facts)| (format!("n{i}"), observed(facts)));
+        plan(
+            &nodes.collect(),
+            &taken.iter().map(|t| t.to_string()).collect::<Vec<_>>(),
+        )
+    }
+
+    #[track_caller]
+    fn check(facts: &[HostFacts], expected: &[&str]) {
+        let plan = planned(facts, &[]);
+        let names: Vec<_> = plan
+            .profiles
+            .iter()
+            .map(|(n, p)| format!("{n} {}", p.nodes))
+            .collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn nodes_that_offer_the_same_are_one_profile_with_a_readable_name() {
+        check(
+            &[
+                host("amzn", "2", "5.10.210-201.855.amzn2.x86_64"),
+                host("amzn", "2", "5.10.245-1.amzn2.x86_64"),
+                host("rhel", "9.4", "5.14.0-427.13.1.el9_4.x86_64"),
+                HostFacts {
+                    nvidia_driver: "535.183.01".parse().ok(),
+                    ..host("ubuntu", "22.04", "5.15.0-1")
+                },
+                HostFacts::default(),
+            ],
+            &[
+                "amzn2-k510 2",
+                "rhel94-k514 1",
+                "ubuntu2204-gpu535 1",
+                "unknown 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn names_say_what_classes_differ_in() {
+        let base = host("debian", "12", "6.1.0-21-amd64");
+        check(
+            &[
+                base.clone(),
+                HostFacts {
+                    architecture: Some("arm64".to_owned()),
+                    ..base.clone()
+                },
+            ],
+            &["debian12-k61-amd64 1", "debian12-k61-arm64 1"],
+        );
+        check(
+            &[
+                HostFacts {
+                    cpu_level: Some(2),
+                    ..base.clone()
+                },
+                HostFacts {
+                    cpu_level: Some(3),
+                    ..base.clone()
+                },
+                base.clone(),
+            ],
+            &[
+                "debian12-k61-v2 1",
+                "debian12-k61-v3 1",
+                "debian12-k61-vunknown 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_facts_of_a_class_are_those_of_its_oldest_node() {
+        let plan = planned(
+            &[
+                host("amzn", "2", "5.10.245-1.amzn2"),
+                host("amzn", "2", "5.10.210-2.amzn2"),
+            ],
+            &[],
+        );
+        let kernel = plan.profiles["amzn2-k510"].facts.kernel.as_ref().unwrap();
+        assert_eq!(kernel.release(), "5.10.210-2.amzn2");
+        // Labels tell what each node is.
+        assert_eq!(plan.labels["n0"][names::KERNEL_CODE], "51000");
+        assert_eq!(plan.labels["n1"][names::HOST_PROFILE], "amzn2-k510");
+    }
+
+    #[test]
+    fn a_declared_name_is_not_taken_over() {
+        let plan = planned(&[host("amzn", "2023", "6.1.97")], &["amzn2023-k61"]);
+        assert_eq!(
+            plan.profiles.keys().collect::<Vec<_>>(),
+            ["amzn2023-k61-observed"]
+        );
+    }
+
+    #[test]
+    fn labels_hold_what_kubernetes_accepts() {
+        let labels = labels("p", &host("my os!", "1.0-", "6.1.0"));
+        assert_eq!(labels[names::OS], "myos");
+        assert_eq!(labels[names::OS_VERSION], "1.0");
+        assert_eq!(labels[names::KERNEL], "6.1");
+        assert!(!labels.contains_key(names::CPU_LEVEL));
+    }
+}

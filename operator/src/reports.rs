@@ -1,0 +1,209 @@
+//! Controller: workloads × profiles → CompatReports, and the counts that profiles and matrices show.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostfit_crds::fleet::{Class, fleet};
+use hostfit_crds::policies::Policies;
+use hostfit_crds::{CompatReport, HostProfile};
+use hostfit_engine::landing::Fleet;
+use hostfit_engine::lineage::Catalog;
+use hostfit_process::Shutdown;
+use hostfit_registry::Platforms;
+use kube::ResourceExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::apply::Writer;
+use crate::defaults::Conflicts;
+use crate::metrics::Metrics;
+use crate::nodes::{self, Counts};
+use crate::world::World;
+
+mod images;
+mod matrices;
+mod plan;
+
+pub(crate) use images::Images;
+pub(crate) use plan::Plan;
+
+/// Between two looks: changes that come together are taken together.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+/// After a write that failed.
+const RETRY: Duration = Duration::from_secs(3);
+/// Counters in statuses of matrices are written at most this often.
+const MATRIX_PERIOD: Duration = Duration::from_secs(10);
+/// Dates decide about ends of support: look again even if nothing changes.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// What the controller needs besides the world.
+pub(crate) struct Reports {
+    pub(crate) world: World,
+    pub(crate) writer: Writer,
+    pub(crate) images: Images,
+    pub(crate) excluded: BTreeSet<String>,
+    pub(crate) counts: watch::Sender<Counts>,
+    pub(crate) conflicts: watch::Receiver<Conflicts>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Reports {
+    /// Runs until shutdown, by the leader only.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        let mut changes = self.world.anything_changed.subscribe();
+        let mut hosts = self.world.hosts_changed.subscribe();
+        let mut policies = Policies::default();
+        let mut matrices_due = Instant::now();
+        let mut again = Instant::now() + IDLE;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = changes.next() => {}
+                () = hosts.next() => {}
+                () = self.images.landed() => {}
+                () = tokio::time::sleep_until(again) => {}
+            }
+            tokio::time::sleep(DEBOUNCE).await;
+            again = Instant::now() + IDLE;
+            match self.once(&mut policies, &mut matrices_due).await {
+                Ok(due) => again = due.unwrap_or(again).min(again),
+                Err(error) => {
+                    warn!(%error, "reports not written; trying again");
+                    again = Instant::now() + RETRY;
+                }
+            }
+        }
+    }
+
+    /// Looks at everything once. When to look again, if that is known.
+    async fn once(
+        &mut self,
+        policies: &mut Policies,
+        matrices_due: &mut Instant,
+    ) -> kube::Result<Option<Instant>> {
+        let world = &self.world;
+        let (
+            Some(fleet),
+            Some(items),
+            Some(matrices),
+            Some(bases),
+            Some(namespaces),
+            Some(reports),
+        ) = (
+            known_fleet(world),
+            world.workloads(&self.excluded),
+            world.matrices.state(),
+            world.bases.state(),
+            world.namespace_labels(),
+            world.reports.state(),
+        )
+        else {
+            return Ok(None);
+        };
+        let (read, errors) = Policies::read(matrices.clone(), policies);
+        *policies = read;
+        let references = items.iter().flat_map(|item| &item.workload.images);
+        let wanted: BTreeSet<_> = references
+            .filter_map(|image| image.reference.as_ref().ok().cloned())
+            .collect();
+        let images_due = self.images.want(wanted, platforms(&fleet));
+        let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
+        let now = jiff::Timestamp::now();
+        let view = plan::View {
+            fleet: &fleet,
+            catalog: &catalog,
+            policies,
+            namespaces: &namespaces,
+            images: &self.images,
+            today: hostfit_crds::date(now),
+            now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
+        };
+        let plan = plan::plan(&items, &reports, &view);
+        self.write(&plan, &reports).await?;
+        // Counts of half the workloads would look like good news.
+        if plan.is_partial {
+            return Ok(images_due);
+        }
+        self.counts.send_if_modified(|counts| {
+            let changed = *counts != plan.by_host;
+            counts.clone_from(&plan.by_host);
+            changed
+        });
+        self.metrics.record(&plan, &fleet);
+        let mut due = images_due;
+        if Instant::now() >= *matrices_due {
+            let conflicts = self.conflicts.borrow().clone();
+            let facts = matrices::Facts {
+                matrices: &matrices,
+                policies,
+                errors: &errors,
+                conflicts: &conflicts,
+                by_namespace: &plan.by_namespace,
+                namespaces: &namespaces,
+                profiles: fleet.hosts().len(),
+                now: view.now,
+            };
+            if matrices::write(&self.writer, &facts).await? {
+                *matrices_due = Instant::now() + MATRIX_PERIOD;
+            }
+        } else {
+            due = Some(due.map_or(*matrices_due, |due| due.min(*matrices_due)));
+        }
+        Ok(due)
+    }
+
+    async fn write(&self, plan: &plan::Plan, reports: &[Arc<CompatReport>]) -> kube::Result<()> {
+        for report in &plan.write {
+            self.writer.report(report).await?;
+            self.metrics.report_written();
+        }
+        for report in reports.iter().filter(|report| plan.is_obsolete(report)) {
+            self.writer.delete_report(report).await?;
+            info!(
+                namespace = report.namespace(),
+                report = report.name_any(),
+                "the workload is gone, and so is its report"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The fleet as the operator itself observes it: it need not wait for the labels that it is about to write.
+fn known_fleet(world: &World) -> Option<Fleet> {
+    let nodes::Seen {
+        plan,
+        nodes,
+        profiles,
+    } = nodes::planned(world)?;
+    let observed = plan.profiles.iter().map(|(name, profile)| Class {
+        name: name.clone(),
+        facts: profile.facts.clone(),
+        declared: None,
+    });
+    let of_people = |profile: &&Arc<HostProfile>| !nodes::is_ours(profile);
+    let declared = profiles
+        .iter()
+        .filter(of_people)
+        .filter_map(|profile| Class::of(profile));
+    let profile = |node: &str| {
+        let labels = plan.labels.get(node)?;
+        labels
+            .get(hostfit_crds::names::HOST_PROFILE)
+            .map(String::as_str)
+    };
+    let names: Vec<_> = nodes.iter().map(|node| node.name_any()).collect();
+    let joined = nodes
+        .iter()
+        .zip(&names)
+        .map(|(node, name)| (node.as_ref(), profile(name)));
+    Some(fleet(observed.chain(declared), joined))
+}
+
+/// The platforms of the cluster's hosts: no other contents are fetched.
+fn platforms(fleet: &Fleet) -> Platforms {
+    let facts = fleet.hosts().iter().map(|host| &host.facts);
+    Platforms::of(facts.filter_map(|facts| Some((facts.os_family()?, facts.architecture.clone()?))))
+}

@@ -1,0 +1,117 @@
+//! What the registries tell of the images that workloads name: asked in the background, kept, asked again in time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use hostfit_engine::fact::{Fact, Gap};
+use hostfit_engine::image::ImageRef;
+use hostfit_registry::{Platforms, PullSecrets, Registry};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::lineage::SharedFacts;
+
+/// How long one image may take, queueing included.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// When to ask again for an image that could not be read.
+const RETRY: Duration = Duration::from_secs(45);
+
+/// The images in use.
+pub(crate) struct Images {
+    registry: Registry,
+    secrets: PullSecrets,
+    refresh: Duration,
+    platforms: Platforms,
+    book: HashMap<ImageRef, Entry>,
+    flights: JoinSet<(ImageRef, SharedFacts)>,
+}
+
+#[derive(Default)]
+struct Entry {
+    facts: Option<SharedFacts>,
+    due: Option<Instant>,
+    flying: bool,
+}
+
+impl Images {
+    pub(crate) fn new(registry: Registry, secrets: PullSecrets, refresh: Duration) -> Self {
+        Self {
+            registry,
+            secrets,
+            refresh,
+            platforms: Platforms::All,
+            book: HashMap::new(),
+            flights: JoinSet::new(),
+        }
+    }
+
+    /// What is known of an image now; nothing before its first answer.
+    pub(crate) fn facts(&self, image: &ImageRef) -> Option<&SharedFacts> {
+        self.book.get(image)?.facts.as_ref()
+    }
+
+    /// Keeps exactly these images, and asks for what is new or due. When the next one is due.
+    pub(crate) fn want(
+        &mut self,
+        images: BTreeSet<ImageRef>,
+        platforms: Platforms,
+    ) -> Option<Instant> {
+        let now = Instant::now();
+        if self.platforms != platforms {
+            self.platforms = platforms;
+            self.book
+                .values_mut()
+                .for_each(|entry| entry.due = Some(now));
+        }
+        self.book.retain(|image, _| images.contains(image));
+        for image in images {
+            let entry = self.book.entry(image.clone()).or_default();
+            let is_due = entry.due.is_none_or(|due| due <= now);
+            if entry.flying || !is_due {
+                continue;
+            }
+            entry.flying = true;
+            let (registry, secrets) = (self.registry.clone(), self.secrets.clone());
+            let platforms = self.platforms.clone();
+            self.flights.spawn(async move {
+                let credentials = secrets.current();
+                let deadline = Instant::now() + PATIENCE;
+                let facts = registry
+                    .facts(&image, &credentials, &platforms, deadline)
+                    .await;
+                (image, facts)
+            });
+        }
+        let waiting = self.book.values().filter(|entry| !entry.flying);
+        waiting.filter_map(|entry| entry.due).min()
+    }
+
+    /// Waits until at least one answer has come, and takes all that have.
+    pub(crate) async fn landed(&mut self) {
+        match self.flights.join_next().await {
+            Some(landed) => self.take(landed.ok()),
+            None => std::future::pending().await,
+        }
+        while let Some(landed) = self.flights.try_join_next() {
+            self.take(landed.ok());
+        }
+    }
+
+    fn take(&mut self, landed: Option<(ImageRef, SharedFacts)>) {
+        let Some((image, facts)) = landed else { return };
+        let Some(entry) = self.book.get_mut(&image) else {
+            return;
+        };
+        entry.flying = false;
+        let pause = match facts.as_ref() {
+            Fact::Known(..) => self.refresh,
+            Fact::Unknown(_) => RETRY.min(self.refresh),
+        };
+        entry.due = Some(Instant::now() + pause);
+        // An answer that did not come in time says nothing new: what was known stays.
+        let late = matches!(facts.as_ref(), Fact::Unknown(Gap::NotFetchedInTime));
+        if !late || entry.facts.is_none() {
+            entry.facts = Some(facts);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The statuses of SupportMatrices: whether every row could be read, and what the workloads come to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use hostfit_crds::compat_report::VerdictCounts;
+use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::policies::Policies;
+use hostfit_crds::support_matrix::{MatrixError, SupportMatrixStatus};
+use hostfit_crds::{SupportMatrix, names};
+use hostfit_engine::RULES_VERSION;
+use hostfit_engine::matrix;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use crate::apply::Writer;
+use crate::defaults::Conflicts;
+
+/// What the statuses depend on.
+pub(super) struct Facts<'a> {
+    pub(super) matrices: &'a [Arc<SupportMatrix>],
+    pub(super) policies: &'a Policies,
+    pub(super) errors: &'a HashMap<String, MatrixError>,
+    pub(super) conflicts: &'a Conflicts,
+    pub(super) by_namespace: &'a BTreeMap<String, VerdictCounts>,
+    pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
+    pub(super) profiles: usize,
+    pub(super) now: &'a Time,
+}
+
+/// Writes the statuses that changed. Whether there was any.
+pub(super) async fn write(writer: &Writer, facts: &Facts<'_>) -> kube::Result<bool> {
+    let mut any = false;
+    for matrix in facts.matrices {
+        let status = status(matrix, facts);
+        if matrix.status.as_ref() != Some(&status) {
+            let mut wanted = SupportMatrix::new(&matrix.name_any(), matrix.spec.clone());
+            wanted.status = Some(status);
+            writer.support_matrix_status(&wanted).await?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
+    let before = matrix.status.clone().unwrap_or_default();
+    let name = matrix.name_any();
+    let active = facts
+        .policies
+        .active()
+        .find(|(active, _)| active.name_any() == name);
+    let rules = active.map_or(0, |(_, policy)| matrix::count(&policy.rules));
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let mut conditions = vec![match facts.errors.get(&name) {
+        None => Wanted {
+            type_: names::READY,
+            status: true,
+            reason: "RulesLoaded",
+            message: format!("{rules} rules loaded"),
+        },
+        Some(error) => Wanted {
+            type_: names::READY,
+            status: false,
+            reason: "UnreadableRow",
+            message: format!("{error}; the last good state stays active"),
+        },
+    }];
+    if let Some(conflict) = facts.conflicts.get(&name) {
+        conditions.push(Wanted {
+            type_: names::DEFAULTS_APPLIED,
+            status: false,
+            reason: "Conflict",
+            message: format!(
+                "people changed what the chart sets, and their edits stay: {conflict}"
+            ),
+        });
+    }
+    let mut workloads = VerdictCounts::default();
+    let none = BTreeMap::new();
+    for (namespace, counts) in facts.by_namespace {
+        if matrix.selects(facts.namespaces.get(namespace).unwrap_or(&none)) {
+            workloads.pass += counts.pass;
+            workloads.warn += counts.warn;
+            workloads.partial += counts.partial;
+            workloads.fail += counts.fail;
+            workloads.unknown += counts.unknown;
+        }
+    }
+    let status = SupportMatrixStatus {
+        observed_generation: matrix.metadata.generation,
+        rules: number(rules),
+        rules_version: Some(RULES_VERSION.to_owned()),
+        workloads: Some(workloads),
+        host_profiles: number(facts.profiles),
+        last_change_time: before.last_change_time.clone(),
+        conditions: condition::merge(
+            &before.conditions,
+            &conditions,
+            matrix.metadata.generation,
+            facts.now,
+        ),
+    };
+    match status == before {
+        true => status,
+        false => SupportMatrixStatus {
+            last_change_time: Some(facts.now.clone()),
+            ..status
+        },
+    }
+}

@@ -1,0 +1,354 @@
+//! Pure: workloads, what is known of their images, and the fleet → the reports to write.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hostfit_crds::compat_report::{
+    CompatReportSpec, CompatReportStatus, FindingCounts, ReportFinding, ReportImage, VerdictCounts,
+};
+use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::policies::Policies;
+use hostfit_crds::{CompatReport, names};
+use hostfit_engine::fact::{Fact, Gap};
+use hostfit_engine::finding::{CellVerdict, plain};
+use hostfit_engine::image::ImageFacts;
+use hostfit_engine::landing::Fleet;
+use hostfit_engine::lineage::Catalog;
+use hostfit_engine::matrix::{Knowledge, Subject, evaluate};
+use hostfit_engine::verdict::{Judgement, Reason, Verdict};
+use hostfit_engine::version::Date;
+use hostfit_engine::workload::WorkloadImage;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::ResourceExt;
+
+use super::Images;
+use crate::world::Item;
+
+/// Findings that a report lists.
+const MOST_FINDINGS: usize = 20;
+/// Images, containers and hosts that a report lists.
+const MOST_LISTED: usize = 32;
+
+/// Everything that reports depend on.
+pub(crate) struct View<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) policies: &'a Policies,
+    pub(crate) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
+    pub(crate) images: &'a Images,
+    pub(crate) today: Date,
+    pub(crate) now: &'a Time,
+}
+
+/// What to write, and what was counted.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// Reports that differ from what is there.
+    pub(crate) write: Vec<CompatReport>,
+    /// Every report that is wanted, by namespace and name.
+    keep: BTreeSet<(String, String)>,
+    /// Verdicts by host profile.
+    pub(crate) by_host: BTreeMap<String, VerdictCounts>,
+    /// Verdicts by namespace.
+    pub(crate) by_namespace: BTreeMap<String, VerdictCounts>,
+    /// Some images are still being asked for: what was counted is not all.
+    pub(crate) is_partial: bool,
+    /// Findings by code and severity.
+    pub(crate) findings: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+impl Plan {
+    /// Whether a report is ours and about nothing.
+    pub(crate) fn is_obsolete(&self, report: &CompatReport) -> bool {
+        let ours =
+            report.labels().get(names::MANAGED_BY).map(String::as_str) == Some(names::HOSTFIT);
+        let key = (report.namespace().unwrap_or_default(), report.name_any());
+        ours && !self.keep.contains(&key)
+    }
+}
+
+/// Judges every workload. One whose images are still being asked for keeps the report that it has.
+pub(crate) fn plan(items: &[Item], reports: &[Arc<CompatReport>], view: &View<'_>) -> Plan {
+    let current: HashMap<_, _> = reports
+        .iter()
+        .map(|report| {
+            (
+                (report.namespace().unwrap_or_default(), report.name_any()),
+                report,
+            )
+        })
+        .collect();
+    let mut plan = Plan::default();
+    for item in items {
+        let name = names::report(&item.target.kind, &item.target.name);
+        let key = (item.namespace.clone(), name);
+        let current = current.get(&key).copied();
+        plan.keep.insert(key);
+        let Some((judgement, images)) = judge(item, view) else {
+            plan.is_partial = true;
+            continue;
+        };
+        plan.count(&item.namespace, &judgement);
+        // The object of another UID is about a workload of that name that is gone: it goes first.
+        let current = match current {
+            Some(report) if report.spec.target_ref.uid != item.target.uid => {
+                plan.keep
+                    .remove(&(item.namespace.clone(), report.name_any()));
+                continue;
+            }
+            current => current,
+        };
+        let report = report(
+            item,
+            &judgement,
+            images,
+            current.map(AsRef::as_ref),
+            view.now,
+        );
+        if !current.is_some_and(|current| is_same(current, &report)) {
+            plan.write.push(report);
+        }
+    }
+    plan
+}
+
+impl Plan {
+    fn count(&mut self, namespace: &str, judgement: &Judgement) {
+        let counts = self.by_namespace.entry(namespace.to_owned()).or_default();
+        *field(counts, judgement.verdict) += 1;
+        for (host, verdict) in &judgement.by_host {
+            let verdict = match verdict {
+                CellVerdict::Pass => Verdict::Pass,
+                CellVerdict::Warn => Verdict::Warn,
+                CellVerdict::Unknown => Verdict::Unknown,
+                CellVerdict::Fail => Verdict::Fail,
+            };
+            *field(self.by_host.entry(host.0.clone()).or_default(), verdict) += 1;
+        }
+        for reason in &judgement.reasons {
+            let finding = &reason.finding;
+            let key = (finding.code.as_str(), finding.severity.as_str());
+            *self.findings.entry(key).or_default() += 1;
+        }
+    }
+}
+
+/// The counter of a verdict.
+pub(super) fn field(counts: &mut VerdictCounts, verdict: Verdict) -> &mut i32 {
+    match verdict {
+        Verdict::Pass => &mut counts.pass,
+        Verdict::Warn => &mut counts.warn,
+        Verdict::Partial => &mut counts.partial,
+        Verdict::Fail => &mut counts.fail,
+        Verdict::Unknown => &mut counts.unknown,
+    }
+}
+
+/// Judges one workload; nothing while an image is being asked for the first time.
+fn judge(item: &Item, view: &View<'_>) -> Option<(Judgement, Vec<ReportImage>)> {
+    let none = BTreeMap::new();
+    let labels = view.namespaces.get(&item.namespace).unwrap_or(&none);
+    let policy = view.policies.of_namespace(labels);
+    let malformed = Fact::Unknown(Gap::NothingTells);
+    let facts = |image: &WorkloadImage| match &image.reference {
+        Ok(reference) => view.images.facts(reference).cloned(),
+        // The reference itself is the finding; what stands here is not read.
+        Err(_) => Some(Arc::new(malformed.clone())),
+    };
+    let facts: Vec<_> = item
+        .workload
+        .images
+        .iter()
+        .map(facts)
+        .collect::<Option<_>>()?;
+    let subjects: Vec<_> = item
+        .workload
+        .images
+        .iter()
+        .zip(&facts)
+        .map(|(image, facts)| Subject { image, facts })
+        .collect();
+    let landing = view.fleet.landing(&item.workload.placement);
+    let knowledge = Knowledge {
+        catalog: view.catalog,
+        rules: &policy.rules,
+        today: view.today,
+    };
+    let other_kernel = item.workload.placement.runtime_class.is_some();
+    let judgement = evaluate(&subjects, &landing, other_kernel, &knowledge);
+    let images = subjects
+        .iter()
+        .take(MOST_LISTED)
+        .filter_map(|it| listed(it, view.catalog))
+        .collect();
+    Some((judgement, images))
+}
+
+fn listed(subject: &Subject<'_>, catalog: &Catalog) -> Option<ReportImage> {
+    let reference = subject.image.reference.as_ref().ok()?;
+    let known: Option<&ImageFacts> = subject.facts.value();
+    let contents =
+        known.and_then(|facts| facts.platforms.iter().find_map(|it| it.contents.value()));
+    let base = contents.and_then(|contents| catalog.lineage(reference, contents).base);
+    Some(ReportImage {
+        container: subject.image.name.clone(),
+        image: reference.to_string(),
+        digest: known.map(|facts| facts.digest.to_string()),
+        base_image: base.map(|base| plain(&base, 256)),
+    })
+}
+
+fn report(
+    item: &Item,
+    judgement: &Judgement,
+    images: Vec<ReportImage>,
+    current: Option<&CompatReport>,
+    now: &Time,
+) -> CompatReport {
+    let before = current.and_then(|report| report.status.as_ref());
+    let verdict = judgement.verdict.into();
+    let findings: Vec<_> = judgement
+        .reasons
+        .iter()
+        .take(MOST_FINDINGS)
+        .map(finding)
+        .collect();
+    let omitted = judgement.reasons.len().saturating_sub(MOST_FINDINGS);
+    let outcome_changed =
+        before.is_none_or(|before| before.verdict != Some(verdict) || before.findings != findings);
+    let last_change = match outcome_changed {
+        true => Some(now.clone()),
+        false => before.and_then(|before| before.last_change_time.clone()),
+    };
+    let conditions = before
+        .map(|before| before.conditions.as_slice())
+        .unwrap_or_default();
+    let status = CompatReportStatus {
+        observed_generation: item.generation,
+        verdict: Some(verdict),
+        hosts: judgement.hosts(),
+        finding_counts: counts(judgement),
+        top_finding: judgement
+            .reasons
+            .first()
+            .map(|reason| reason.finding.code.to_string()),
+        findings,
+        findings_omitted: i32::try_from(omitted).unwrap_or(i32::MAX),
+        images,
+        last_change_time: last_change,
+        conditions: condition::merge(conditions, &conditions_of(judgement), item.generation, now),
+    };
+    let name = names::report(&item.target.kind, &item.target.name);
+    let mut report = CompatReport::new(
+        &name,
+        CompatReportSpec {
+            target_ref: item.target.clone(),
+        },
+    );
+    report.metadata.namespace = Some(item.namespace.clone());
+    report.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: item.target.api_version.clone(),
+        kind: item.target.kind.clone(),
+        name: item.target.name.clone(),
+        uid: item.target.uid.clone(),
+        ..OwnerReference::default()
+    }]);
+    let labels = report.labels_mut();
+    labels.insert(names::MANAGED_BY.to_owned(), names::HOSTFIT.to_owned());
+    labels.insert(
+        names::VERDICT.to_owned(),
+        judgement.verdict.as_str().to_owned(),
+    );
+    report.status = Some(status);
+    report
+}
+
+fn finding(reason: &Reason) -> ReportFinding {
+    let finding = &reason.finding;
+    ReportFinding {
+        code: finding.code.to_string(),
+        severity: finding.severity.as_str().to_owned(),
+        verdict: finding.verdict.as_str().to_owned(),
+        containers: reason
+            .users
+            .iter()
+            .take(MOST_LISTED)
+            .map(|(_, name)| name.clone())
+            .collect(),
+        host_profiles: reason
+            .hosts
+            .iter()
+            .take(MOST_LISTED)
+            .map(|host| host.0.clone())
+            .collect(),
+        message: plain(&finding.message(), 512),
+        remediation: plain(&finding.fix, 512),
+        evidence: finding
+            .evidence
+            .as_ref()
+            .map(|evidence| plain(&evidence.from, 512)),
+        strength: finding
+            .evidence
+            .as_ref()
+            .map(|evidence| evidence.strength.to_string()),
+    }
+}
+
+fn counts(judgement: &Judgement) -> FindingCounts {
+    let count = |verdict| {
+        let reasons = judgement
+            .reasons
+            .iter()
+            .filter(|reason| reason.finding.verdict == verdict);
+        i32::try_from(reasons.count()).unwrap_or(i32::MAX)
+    };
+    FindingCounts {
+        warn: count(CellVerdict::Warn),
+        fail: count(CellVerdict::Fail),
+        unknown: count(CellVerdict::Unknown),
+    }
+}
+
+fn conditions_of(judgement: &Judgement) -> [Wanted<'static>; 2] {
+    let hosts = judgement.hosts();
+    let (compatible, reason) = match judgement.verdict {
+        Verdict::Pass => (true, "Fits"),
+        Verdict::Warn => (true, "FitsWithWarnings"),
+        Verdict::Partial => (false, "PartialFit"),
+        Verdict::Fail => (false, "FitsNowhere"),
+        Verdict::Unknown => (false, "Unknown"),
+    };
+    let unknown = judgement
+        .reasons
+        .iter()
+        .find(|reason| reason.finding.verdict == CellVerdict::Unknown);
+    [
+        Wanted {
+            type_: names::COMPATIBLE,
+            status: compatible,
+            reason,
+            message: format!("{hosts} host profiles fit"),
+        },
+        Wanted {
+            type_: names::COMPLETE,
+            status: unknown.is_none(),
+            reason: if unknown.is_none() {
+                "AllKnown"
+            } else {
+                "SomethingUnknown"
+            },
+            message: unknown
+                .map(|reason| plain(&reason.finding.message(), 512))
+                .unwrap_or_default(),
+        },
+    ]
+}
+
+/// Whether writing the report would change nothing.
+fn is_same(current: &CompatReport, wanted: &CompatReport) -> bool {
+    let label = |report: &CompatReport| report.labels().get(names::VERDICT).cloned();
+    current.spec == wanted.spec
+        && current.status == wanted.status
+        && label(current) == label(wanted)
+        && current.owner_references().len() == wanted.owner_references().len()
+}

@@ -1,0 +1,185 @@
+//! Everything that the operator watches, pruned to what it reads.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
+use hostfit_crds::{BaseImage, CompatReport, HostProfile, SupportMatrix, fleet};
+use hostfit_engine::workload::Workload;
+use hostfit_process::{Changed, Health, Tasks, Watched, watch};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::core::Object;
+use kube::core::object::NotUsed;
+use kube::discovery::ApiResource;
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource, ResourceExt};
+
+use hostfit_crds::compat_report::TargetRef;
+
+/// The stores, and the signals that they fire.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) nodes: Watched<Node>,
+    pub(crate) namespaces: Watched<Namespace>,
+    pub(crate) profiles: Watched<HostProfile>,
+    pub(crate) matrices: Watched<SupportMatrix>,
+    pub(crate) bases: Watched<BaseImage>,
+    pub(crate) reports: Watched<CompatReport>,
+    templates: Vec<Kind<TemplateSpec>>,
+    cron_jobs: Kind<CronJobSpec>,
+    pods: Kind<PodSpec>,
+    /// Nodes or profiles changed.
+    pub(crate) hosts_changed: Changed,
+    /// A BaseImage changed.
+    pub(crate) bases_changed: Changed,
+    /// Anything that a report depends on changed.
+    pub(crate) anything_changed: Changed,
+}
+
+/// All objects of a kind. Objects of a list do not say of what kind they are.
+#[derive(Clone)]
+struct Kind<S: Clone + 'static> {
+    resource: ApiResource,
+    watched: Watched<Object<S, NotUsed>>,
+}
+
+/// A workload, as its report speaks of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Item {
+    pub(crate) namespace: String,
+    pub(crate) target: TargetRef,
+    pub(crate) generation: Option<i64>,
+    pub(crate) workload: Workload,
+}
+
+impl World {
+    /// Starts every watch as a background task.
+    pub(crate) fn watch(client: &Client, health: &Health, tasks: &mut Tasks) -> Self {
+        let hosts_changed = Changed::default();
+        let bases_changed = Changed::default();
+        let anything_changed = Changed::default();
+        let config = watcher::Config::default;
+        macro_rules! typed {
+            ($kind:ty, $name:literal, $prune:expr, $signal:expr) => {{
+                let ready = health.condition(concat!("watch ", $name));
+                let api = Api::all(client.clone());
+                let (watched, follow) =
+                    watch::watch::<$kind>(api, config(), $prune, ready, $signal.clone());
+                tasks.background(concat!("watch ", $name), follow);
+                watched
+            }};
+        }
+        macro_rules! dynamic {
+            ($spec:ty, $kind:ty, $name:literal) => {{
+                let ready = health.condition(concat!("watch ", $name));
+                let resource = ApiResource::erase::<$kind>(&());
+                let api = Api::all_with(client.clone(), &resource);
+                let (watched, follow) = watch::watch_dynamic::<Object<$spec, NotUsed>>(
+                    resource.clone(),
+                    api,
+                    config(),
+                    prune_metadata,
+                    ready,
+                    anything_changed.clone(),
+                );
+                tasks.background(concat!("watch ", $name), follow);
+                Kind { resource, watched }
+            }};
+        }
+        use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+        Self {
+            nodes: typed!(Node, "nodes", fleet::prune, hosts_changed),
+            profiles: typed!(HostProfile, "hostprofiles", |_| {}, hosts_changed),
+            namespaces: typed!(Namespace, "namespaces", prune_namespace, anything_changed),
+            matrices: typed!(SupportMatrix, "supportmatrices", |_| {}, anything_changed),
+            bases: typed!(BaseImage, "baseimages", |_| {}, bases_changed),
+            reports: typed!(CompatReport, "compatreports", |_| {}, anything_changed),
+            templates: vec![
+                dynamic!(TemplateSpec, apps::Deployment, "deployments"),
+                dynamic!(TemplateSpec, apps::StatefulSet, "statefulsets"),
+                dynamic!(TemplateSpec, apps::DaemonSet, "daemonsets"),
+                dynamic!(TemplateSpec, apps::ReplicaSet, "replicasets"),
+                dynamic!(TemplateSpec, batch::Job, "jobs"),
+            ],
+            cron_jobs: dynamic!(CronJobSpec, batch::CronJob, "cronjobs"),
+            pods: dynamic!(PodSpec, core::Pod, "pods"),
+            hosts_changed,
+            bases_changed,
+            anything_changed,
+        }
+    }
+
+    /// Every workload that nobody else makes, outside the excluded namespaces; nothing before all watches have synced.
+    pub(crate) fn workloads(&self, excluded: &BTreeSet<String>) -> Option<Vec<Item>> {
+        let mut items = Vec::new();
+        for templates in &self.templates {
+            items.extend(templates.items(excluded, |spec| &spec.template.spec)?);
+        }
+        items.extend(
+            self.cron_jobs
+                .items(excluded, |spec| &spec.job_template.spec.template.spec)?,
+        );
+        items.extend(self.pods.items(excluded, |spec| spec)?);
+        Some(items)
+    }
+
+    /// The labels of each namespace; nothing before the watch has synced.
+    pub(crate) fn namespace_labels(&self) -> Option<HashMap<String, BTreeMap<String, String>>> {
+        let namespaces = self.namespaces.state()?;
+        let labels = |namespace: Arc<Namespace>| (namespace.name_any(), namespace.labels().clone());
+        Some(namespaces.into_iter().map(labels).collect())
+    }
+}
+
+impl<S: Clone> Kind<S> {
+    /// The workloads among the objects; nothing before the watch has synced.
+    fn items(&self, excluded: &BTreeSet<String>, pod: fn(&S) -> &PodSpec) -> Option<Vec<Item>> {
+        let objects = self.watched.state()?;
+        Some(
+            objects
+                .iter()
+                .filter_map(|object| self.item(object, excluded, pod))
+                .collect(),
+        )
+    }
+
+    fn item(
+        &self,
+        object: &Object<S, NotUsed>,
+        excluded: &BTreeSet<String>,
+        pod: fn(&S) -> &PodSpec,
+    ) -> Option<Item> {
+        let namespace = object.namespace()?;
+        // What a controller makes is reported on the controller.
+        let owned = object
+            .owner_references()
+            .iter()
+            .any(|owner| owner.controller == Some(true));
+        if owned || excluded.contains(&namespace) || object.meta().deletion_timestamp.is_some() {
+            return None;
+        }
+        Some(Item {
+            namespace,
+            target: TargetRef {
+                api_version: self.resource.api_version.clone(),
+                kind: self.resource.kind.clone(),
+                name: object.name_any(),
+                uid: object.uid()?,
+            },
+            generation: object.meta().generation,
+            workload: pod(&object.spec).clone().into(),
+        })
+    }
+}
+
+/// Drops what nobody reads of a workload, before it is kept.
+fn prune_metadata<S: Clone>(object: &mut Object<S, NotUsed>) {
+    object.metadata.annotations = None;
+    object.metadata.managed_fields = None;
+    object.metadata.labels = None;
+}
+
+fn prune_namespace(namespace: &mut Namespace) {
+    namespace.metadata.annotations = None;
+    namespace.metadata.managed_fields = None;
+}
