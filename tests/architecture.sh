@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The arrows between crates, as ARCHITECTURE.md promises them: each line is a dependency that must not exist.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+uses() { cargo tree --locked -p "hostfit-$1" -e normal -i "$2" >/dev/null 2>&1; }
+
+# Without a positive control the absence of an arrow would mean nothing.
+uses registry tokio || { echo "architecture: cargo tree does not even find that registry uses tokio" >&2; exit 1; }
+uses webhook kube || { echo "architecture: cargo tree does not even find that webhook uses kube" >&2; exit 1; }
+
+failed=0
+never() {
+  local crate=$1 other
+  shift
+  for other in "$@"; do
+    if uses "$crate" "$other"; then
+      echo "architecture: $crate must not depend on $other" >&2
+      failed=1
+    fi
+  done
+}
+never engine tokio kube k8s-openapi reqwest oci-client hyper serde_json
+never registry kube k8s-openapi hostfit-crds
+never crds tokio reqwest hostfit-registry
+never process hostfit-engine hostfit-crds hostfit-registry
+never webhook hostfit-operator
+never operator hostfit-webhook
+
+# One concept a file.
+while read -r file; do
+  lines=$(awk '/^#\[cfg\(test\)\]/{exit} {n++} END{print n+0}' "$file")
+  if [ "$lines" -gt 400 ]; then
+    echo "architecture: $file has $lines lines before its tests; 400 are the limit" >&2
+    failed=1
+  fi
+done < <(git ls-files '*.rs')
+
+# Names that people see are spelled in one place.
+if git grep -n '"hostfit\.dev/' -- '*.rs' ':!crds/src/names.rs' ':!tests' | grep -v 'mod tests' | grep -vE '^\S+:[0-9]+:\s*(//|check|.*json!|.*assert)' | awk -F: '{print $1}' | sort -u | while read -r file; do
+  awk '/^#\[cfg\(test\)\]/{exit} /"hostfit\.dev\//{print FILENAME": "$0}' "$file"
+done | grep .; then
+  echo "architecture: labels are spelled in crds/src/names.rs only" >&2
+  failed=1
+fi
+
+# Only these files write to the cluster.
+if git grep -nE '\.(patch|patch_status|create|replace|delete|delete_collection)\(' -- 'operator/src' 'webhook/src' 'process/src' \
+  | grep -vE '^(operator/src/apply\.rs|process/src/lease(/[a-z]+)?\.rs):'; then
+  echo "architecture: only operator/src/apply.rs and process/src/lease.rs write to the cluster" >&2
+  failed=1
+fi
+exit "$failed"
