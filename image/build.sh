@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Builds the Hostfit image without a container engine. Usage: build.sh BIN_DIR OUT_LAYOUT VERSION
+# BIN_DIR holds static hostfit-webhook and hostfit-operator; OUT_LAYOUT becomes an OCI layout.
+# The same binaries, certificates and SOURCE_DATE_EPOCH (default 0) give the same digest.
+set -euo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd -P)
+. "$HERE/oci.sh"
+
+LIMIT=25000000 # bytes of the compressed layer: every node pulls it before it can start
+BINARIES=(hostfit-webhook hostfit-operator)
+CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
+
+fail() {
+  printf 'image: %s\n' "$*" >&2
+  exit 1
+}
+
+# The image has no dynamic loader: a binary that asks for one starts nowhere.
+require_static() {
+  [ -f "$1" ] || fail "$1 is missing: build it first"
+  readelf --file-header "$1" >/dev/null 2>&1 || fail "$1 is no ELF binary"
+  if readelf --program-headers --wide "$1" | grep -qw INTERP; then
+    fail "$1 is not static (it asks for a loader): build it for a musl target"
+  fi
+}
+
+architecture() {
+  case $(readelf --file-header "$1" | sed -n 's/^ *Machine: *//p') in
+    *X86-64*) echo amd64 ;;
+    AArch64*) echo arm64 ;;
+    *) fail "$1 is for a machine that we do not release for" ;;
+  esac
+}
+
+fill_rootfs() { # BIN_DIR ROOTFS
+  local binary
+  install -d -m 755 "$2" "$2/usr" "$2/usr/bin" "$2/etc" "$2/etc/ssl" "$2/etc/ssl/certs"
+  for binary in "${BINARIES[@]}"; do
+    install -m 755 "$1/$binary" "$2/usr/bin/$binary"
+  done
+  install -m 644 "$CERTIFICATES" "$2$CERTIFICATES"
+  echo 'nonroot:x:65532:65532:nonroot:/:/sbin/nologin' >"$2/etc/passwd"
+  echo 'nonroot:x:65532:' >"$2/etc/group"
+  chmod 644 "$2/etc/passwd" "$2/etc/group"
+}
+
+# No entrypoint: the chart names the program, and nobody starts the wrong one by chance.
+specification() { # ARCHITECTURE VERSION
+  jq -n --arg architecture "$1" --arg version "$2" --arg source "${IMAGE_SOURCE:-https://hostfit.dev}" '
+    {"org.opencontainers.image.title": "hostfit",
+     "org.opencontainers.image.version": $version,
+     "org.opencontainers.image.source": $source,
+     "org.opencontainers.image.licenses": "Apache-2.0"} as $labels
+    | {architecture: $architecture, os: "linux", annotations: $labels,
+       config: {User: "65532:65532", WorkingDir: "/", Env: ["PATH=/usr/bin"], Labels: $labels}}'
+}
+
+[ $# -eq 3 ] || fail "usage: build.sh BIN_DIR OUT_LAYOUT VERSION"
+BIN=$1 LAYOUT=${2%/} VERSION=$3
+[ -s "$CERTIFICATES" ] || fail "$CERTIFICATES is missing: apt-get install ca-certificates"
+for binary in "${BINARIES[@]}"; do
+  require_static "$BIN/$binary"
+done
+ARCHITECTURE=$(architecture "$BIN/${BINARIES[0]}")
+[ "$(architecture "$BIN/${BINARIES[1]}")" = "$ARCHITECTURE" ] || fail "the binaries are for different machines"
+
+ROOTFS=$(mktemp -d)
+trap 'rm -rf "$ROOTFS"' EXIT
+fill_rootfs "$BIN" "$ROOTFS"
+mkdir -p "$(dirname "$LAYOUT")"
+DIGEST=$(oci_image "$LAYOUT" "$ROOTFS" "$(specification "$ARCHITECTURE" "$VERSION")")
+SIZE=$(oci_manifest "$LAYOUT" | jq '.layers[0].size')
+if [ "$SIZE" -gt "$LIMIT" ]; then
+  rm -rf "$LAYOUT"
+  fail "the compressed layer has $SIZE bytes, more than $LIMIT: strip the binaries, or drop a dependency"
+fi
+printf '%s %s bytes linux/%s\n' "$DIGEST" "$SIZE" "$ARCHITECTURE"
