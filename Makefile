@@ -1,0 +1,53 @@
+# Every command that a person or CI runs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+TARGET  := x86_64-unknown-linux-musl
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# What aws-lc is compiled with for the image: the C library must be the one that is linked.
+export CC_x86_64_unknown_linux_musl ?= musl-gcc
+
+.PHONY: help
+help: ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: ## Show the main job on a local cluster (KEEP=1 keeps it, CLUSTER=current uses your kubeconfig).
+	@tests/e2e/demo.sh
+
+.PHONY: down
+down: ## Remove the local cluster.
+	@tests/cluster/down.sh
+
+.PHONY: test
+test: ## Build and pass every test that needs no special hardware.
+	cargo test --workspace --locked
+	@tests/e2e/test.sh
+
+.PHONY: check
+check: ## Formatting, lints, architecture, chart.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	tests/architecture.sh
+	charts/gen.sh --check
+	@PATH="$$(tests/cluster/tools.sh path):$$PATH" charts/check.sh
+
+.PHONY: gen
+gen: ## Rewrite generated files: CRDs, the chart's README and schema.
+	UPDATE=1 cargo test --locked -p hostfit-tests --test it generated
+	charts/gen.sh
+
+.PHONY: binaries
+binaries:
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+	cargo build --locked --profile dist --target $(TARGET) -p hostfit-webhook -p hostfit-operator
+
+.PHONY: image
+image: binaries ## Build the Hostfit image as an OCI layout in target/image, without a container engine.
+	@image/build.sh target/$(TARGET)/dist target/image $(VERSION)
+
+.PHONY: chart
+chart: ## Package the chart into target/.
+	@PATH="$$(tests/cluster/tools.sh path):$$PATH" helm package charts/hostfit --destination target

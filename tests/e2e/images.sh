@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Makes and pushes the images of the story: bases with the labels that their vendors give them, and applications on top.
+# Usage: images.sh   (with the environment of a running local cluster)
+set -euo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd -P)
+PUSH=$HERE/../cluster/push.sh
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+# A program that runs: busybox, from the machine's package or from Debian's archive.
+busybox() {
+  local found
+  if found=$(command -v busybox) && readelf -h "$found" >/dev/null 2>&1 && ! readelf -lW "$found" | grep -q INTERP; then
+    cp "$found" "$1"
+    return
+  fi
+  (cd "$WORK" && apt-get download -qq busybox-static >/dev/null 2>&1 && dpkg-deb -x busybox-static_*.deb deb)
+  cp "$WORK/deb/bin/busybox" "$1"
+}
+
+# base NAME:TAG ID VERSION LABEL… : a base image of a distribution.
+base() {
+  local image=$1 id=$2 version=$3 root=$WORK/${1//[\/:]/_} label options=()
+  shift 3
+  for label in "$@"; do options+=(--label "$label"); done
+  mkdir -p "$root/bin" "$root/etc" "$root/tmp"
+  cp "$WORK/busybox" "$root/bin/busybox"
+  ln -s busybox "$root/bin/sh"
+  printf 'ID="%s"\nVERSION_ID="%s"\n' "$id" "$version" >"$root/etc/os-release"
+  "$PUSH" "$root" "$image" --cmd /bin/busybox --cmd sleep --cmd 1000000 "${options[@]}" >/dev/null
+}
+
+# app NAME:TAG OPTION… : an application, one layer more than its base.
+app() {
+  local image=$1 root=$WORK/${1//[\/:]/_}
+  shift
+  mkdir -p "$root/srv"
+  printf '%s\n' "$image" >"$root/srv/app"
+  "$PUSH" "$root" "$image" "$@" >/dev/null
+}
+
+busybox "$WORK/busybox"
+base bases/ubi8:8.10 rhel 8.10 name=ubi8 version=8.10 com.redhat.component=ubi8-container "vendor=Red Hat, Inc."
+base bases/ubi7:7.9 rhel 7.9 name=ubi7 version=7.9 com.redhat.component=ubi7-container "vendor=Red Hat, Inc."
+base bases/rhel6:6.10 rhel 6.10 name=rhel6 version=6.10 com.redhat.component=rhel6-container "vendor=Red Hat, Inc."
+app shop/web:1 --base bases/ubi8:8.10
+app shop/legacy:1 --base bases/ubi7:7.9
+# Its own labels hide the vendor's: only the layers tell what it stands on.
+app shop/ledger:1 --base bases/rhel6:6.10 --label name=ledger --label version=3.1 --label com.redhat.component=ledger
+app shop/arm:1 --base bases/ubi8:8.10 --arch arm64
+[ "${CLUSTER:-local}" = current ] || app team/secret:1 --base bases/ubi8:8.10 --private

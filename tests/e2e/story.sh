@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The story: what Hostfit does, the command, what came back. Every step is checked; the first that is not as told ends it.
+# Needs the environment of tests/e2e/cluster.sh.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/e2e/kit.sh
+
+NS=shop
+say "1  A cluster with one real node, and two pools of three: RHEL 9.4 and Amazon Linux 2"
+make_pools
+push_images
+create_namespace "$NS"
+run_workload early-web "$REGISTRY/shop/web:1" rhel9
+
+say "2  Install: no cert-manager, no DaemonSet, no right to read Secrets of others"
+started=$(now)
+tell "\$ helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --set image.repository=REGISTRY/hostfit …"
+helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" >/dev/null
+tell "ready after $(since "$started") s"
+check "ready in 60 s" test "$(since "$started")" -le 60
+
+say "3  Profiles of the nodes, their labels, and reports on what already ran"
+installed=$(now)
+eventually 30 "host profiles" has_profiles rhel94-k514 amzn2-k510
+eventually 30 "node labels" node_label_is pool=amzn2 hostfit.dev/host-profile amzn2-k510
+eventually 30 "report on early-web" report_is deploy-early-web Pass
+tell "after $(since "$installed") s:"
+show "kubectl get hprof" kubectl get hprof
+
+say "4  Pods are created in mode Warn"
+eventually 30 "base images followed" base_is_ready rhel6
+pod fits shop/web:1 rhel9
+check "fits is admitted with Pass" annotation_is fits verdict Pass
+tell "fits: $(annotations fits)"
+pod legacy shop/legacy:1 rhel9
+check "legacy warns HF501" warned HF501
+tell "$(warnings)"
+pod ledger shop/ledger:1 rhel9
+check "ledger warns HF502" warned HF502
+tell "$(warnings)"
+pod arm shop/arm:1 rhel9
+check "arm warns HF110" warned HF110
+tell "$(warnings)"
+if has_private_registry; then
+  pod secret "" rhel9 "$PRIVATE_REGISTRY/team/secret:1"
+  check "secret warns HF901" warned HF901
+  check "secret is Unknown" annotation_is secret verdict Unknown
+  tell "$(warnings)"
+  pull_secret
+fi
+
+say "5  The same from Enforce on, and with credentials for the private registry"
+tell "\$ helm upgrade hostfit charts/hostfit -n hostfit --reuse-values --set mode=Enforce --set registry.pullSecrets=Listed …"
+helm upgrade hostfit charts/hostfit -n hostfit --reuse-values --wait --timeout 120s --set mode=Enforce \
+  --set registry.pullSecrets=Listed --set 'registry.listed={team-registry}' >/dev/null
+eventually 30 "mode Enforce" refused ledger-2 shop/ledger:1 rhel9
+tell "$(warnings)"
+check "the message names image, host and code" grep -q 'HF502 container app stands on rhel 6.10; rhel94-k514 (3 nodes) is rhel 9.4' "$OUTPUT"
+check "the message names a fix" grep -q 'fix: ' "$OUTPUT"
+if has_private_registry; then
+  eventually 30 "the private image is read" pod_is secret-2 "" rhel9 "$PRIVATE_REGISTRY/team/secret:1" Pass
+  tell "secret-2: $(annotations secret-2)"
+fi
+
+say "6  Reports"
+run_workload ledger "$REGISTRY/shop/ledger:1" rhel9
+eventually 30 "report on ledger" report_is deploy-ledger Fail
+show "kubectl get compat -A" kubectl get compat -A
+show "kubectl get smx" kubectl get smx
+show "kubectl get bimg" kubectl get bimg
+
+say "7  The Amazon Linux pool is upgraded; no pod is touched"
+run_workload web-on-amazon "$REGISTRY/shop/web:1" amzn2
+eventually 30 "report on web-on-amazon" report_is deploy-web-on-amazon Warn
+upgraded=$(now)
+upgrade_pool
+eventually 30 "profile of the new pool" has_profiles amzn2023-k61
+eventually 30 "labels of the new pool" node_label_is pool=amzn2 hostfit.dev/host-profile amzn2023-k61
+eventually 30 "report follows" report_is deploy-web-on-amazon Pass
+tell "profile, labels and report followed in $(since "$upgraded") s:"
+show "kubectl get nodes -L hostfit.dev/host-profile,hostfit.dev/kernel -l pool=amzn2" \
+  kubectl get nodes -L hostfit.dev/host-profile,hostfit.dev/kernel -l pool=amzn2 --no-headers
+
+say "8  Upgrade under load, then uninstall with the operator already gone"
+load_start
+helm upgrade hostfit charts/hostfit -n hostfit --reuse-values --wait --timeout 120s --set mode=Warn --set webhook.logLevel=warn >/dev/null
+kubectl rollout restart deployment -n hostfit >/dev/null
+kubectl rollout status deployment -n hostfit --timeout 120s >/dev/null
+load_stop
+check "no call failed or was skipped" load_was_clean
+tell "$(load_result)"
+kubectl scale deployment hostfit-operator -n hostfit --replicas 0 >/dev/null
+kubectl wait --for=delete pod -n hostfit -l app.kubernetes.io/component=operator --timeout 60s >/dev/null
+tell "\$ helm uninstall hostfit -n hostfit"
+helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null
+eventually 40 "nothing is left" nothing_left
+check "matrices stay" kubectl get smx default
+helm install fit-two charts/hostfit -n hostfit --wait --timeout 90s "${VALUES[@]}" --take-ownership >/dev/null
+tell "uninstalled cleanly; installed again under another name"
+helm uninstall fit-two -n hostfit --wait --timeout 60s >/dev/null
+clean_up
+say "The end: $(since "$STARTED") s"
