@@ -32,6 +32,13 @@ impl Distribution {
         &self.version
     }
 
+    /// Whether this is a distribution that has releases, and which one it is was not told.
+    pub fn is_incomplete(&self) -> bool {
+        self.version.is_empty()
+            && self.release().is_none()
+            && RELEASES.iter().any(|row| row.id == self.id)
+    }
+
     /// The version as numbers, if it is made of numbers.
     pub fn dotted(&self) -> Option<DottedVersion> {
         self.version.parse().ok()
@@ -57,7 +64,16 @@ impl Distribution {
                 if row.is_some() {
                     return row;
                 }
-                version = version.parent()?;
+                let parent = version.parent()?;
+                // Where the table tells point releases (SLES 15.1 to 15.7), the row of the parent is one of them.
+                let told = |row: &Release| {
+                    let release: Option<DottedVersion> = row.version.parse().ok();
+                    release.is_some_and(|it| it.starts_with(&parent) && it != parent)
+                };
+                if rows.clone().any(told) {
+                    return None;
+                }
+                version = parent;
             }
         })
     }
@@ -264,6 +280,8 @@ mod tests {
         assert_eq!(find("wolfi", "20230201").unwrap().version, ROLLING);
         assert_eq!(find("debian", "sid").unwrap().version, "sid");
         assert!(find("ubuntu", "99.04").is_none());
+        assert!(find("sles", "15.8").is_none());
+        assert_eq!(find("sles", "15").unwrap().version, "15");
         assert!(find("rhel", "").is_none());
         assert!(find("unheard-of", "1").is_none());
     }

@@ -176,9 +176,13 @@ impl HostFact {
             | Self::OsVersion
             | Self::Kernel
             | Self::Architecture
-            | Self::Cgroup
             | Self::Runtime
-            | Self::Kubelet => "declare a HostProfile with it",
+            | Self::Kubelet => {
+                "look at status.nodeInfo of the nodes: their kubelet does not tell it, or in a form that nobody reads"
+            }
+            Self::Cgroup => {
+                "leave it out of the rows of the SupportMatrix: nothing on a node's API object tells it"
+            }
         }
     }
 }

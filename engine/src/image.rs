@@ -284,7 +284,7 @@ pub struct ImageFacts {
 /// One platform of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformFacts {
-    /// From the config where that was read (it decides at run time), else from the index.
+    /// From the index, by which the runtime chooses; from the config for an image without one.
     pub platform: Platform,
     /// What its manifest and config say. Unknown if they were not asked for or could not be read.
     pub contents: Fact<Contents>,

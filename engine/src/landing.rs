@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::Host;
+use crate::host::{Host, HostFacts};
 use crate::workload::{Placement, Requirement, Taint, Term};
 
 /// Label that differs on every node. It is kept beside the class of labels, not in it.
@@ -40,6 +40,14 @@ impl Fleet {
     /// Every host.
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
+    }
+
+    /// Operating system and architecture of every host: the contents of images that are wanted.
+    pub fn platforms(&self) -> BTreeSet<(String, String)> {
+        let facts = self.hosts.iter().map(|host| &host.facts);
+        let platform =
+            |facts: &HostFacts| Some((facts.os_family()?.to_owned(), facts.architecture.clone()?));
+        facts.filter_map(platform).collect()
     }
 
     /// The hosts that the placement allows, in the order of the fleet.
@@ -141,7 +149,7 @@ impl NodeClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{HostFacts, HostName};
+    use crate::host::HostName;
     use crate::workload::{Operator, Toleration};
 
     fn fleet() -> Fleet {

@@ -75,20 +75,25 @@ impl Catalog {
         Self { followed: by_chain }
     }
 
-    /// The base whose layers are the most of the image's first layers.
-    fn proven(&self, chain_ids: &[Digest]) -> Option<(&KnownBase, usize)> {
+    /// The bases whose layers are the image's first layers, each with how many they are, deepest first.
+    fn proven<'a>(
+        &'a self,
+        chain_ids: &'a [Digest],
+    ) -> impl Iterator<Item = (&'a KnownBase, usize)> + Clone {
         let find = |chain: &Digest| self.followed.get(chain).or_else(|| PUBLISHED.get(chain));
-        let mut deepest_first = chain_ids.iter().enumerate().rev();
-        deepest_first.find_map(|(index, chain)| Some((find(chain)?, index + 1)))
+        let deepest_first = chain_ids.iter().enumerate().rev();
+        deepest_first.filter_map(move |(index, chain)| Some((find(chain)?, index + 1)))
     }
 
     /// What an image stands on, by all that its config and its name say.
     pub fn lineage(&self, image: &ImageRef, contents: &Contents) -> Lineage {
-        let proof = self.proven(&contents.chain_ids);
+        let mut proofs = self.proven(&contents.chain_ids);
+        let proof = proofs.clone().next();
         let mut candidates: Vec<(Distribution, Evidence)> = Vec::new();
-        if let Some((base, layers)) = proof
-            && let Some(distribution) = &base.distribution
-        {
+        // The deepest base may be one of your own, of which nobody says what it stands on.
+        let told =
+            proofs.find_map(|(base, layers)| Some((base, layers, base.distribution.as_ref()?)));
+        if let Some((base, layers, distribution)) = told {
             let total = contents.chain_ids.len();
             let from = format!(
                 "{layers} of {total} layers are {} ({})",
@@ -99,6 +104,18 @@ impl Catalog {
         candidates.extend(stated::candidates(image, contents));
         // A stable sort: among equals the first source, which is the more specific one, stays first.
         candidates.sort_by_key(|(_, evidence)| std::cmp::Reverse(evidence.strength));
+        // A release that is not told is no release: the next source that tells it completes the stronger one.
+        if let Some((best, _)) = candidates.first()
+            && best.is_incomplete()
+        {
+            let id = best.id().to_owned();
+            let whole =
+                |(other, _): &(Distribution, Evidence)| other.id() == id && !other.is_incomplete();
+            match candidates.iter().position(whole) {
+                Some(position) => candidates.rotate_left(position),
+                None => candidates.clear(),
+            }
+        }
         let mut candidates = candidates.into_iter();
         let best = candidates.next();
         let contradictions = match &best {

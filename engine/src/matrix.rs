@@ -1,5 +1,6 @@
 //! The judge: images × hosts × (rules and support tables) → what was found.
 
+use crate::distribution::Certainty;
 use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::finding::{CellVerdict, Finding};
 use crate::host::{Host, HostFact};
@@ -17,6 +18,8 @@ mod kernel;
 mod platform;
 pub mod row;
 mod vendor;
+
+pub use platform::runnable;
 
 /// What a rule says of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub(crate) struct Cell<'a> {
     pub(crate) lineage: &'a Lineage,
     pub(crate) host: &'a Host,
     pub(crate) rules: &'a Rules,
-    /// The pod asks for a RuntimeClass: it may run on another kernel than the host's.
+    /// The pod asks for a RuntimeClass: it may run on another kernel than the host's, so kernel rules are not definite.
     pub(crate) other_kernel: bool,
     pub(crate) today: Date,
 }
@@ -214,6 +217,10 @@ fn judge(
             None => return vec![(Gap::NothingTells.finding(), false)],
         },
         Err(Outcome::Unknown(gap)) => return vec![(gap.finding(), true)],
+        // An image volume is mounted and not run: one manifest of another platform is mounted as well.
+        Err(Outcome::Incompatible(_)) if role == Role::Volume && all.len() == 1 => {
+            return Vec::new();
+        }
         Err(Outcome::Incompatible(finding)) => return vec![(finding, true)],
         Err(Outcome::Compatible) => return Vec::new(),
     };
@@ -238,9 +245,9 @@ impl Cell<'_> {
             row::Rows::Open(gap) => {
                 findings.extend(gap.map(|gap| gap.finding()));
                 match &self.lineage.distribution {
-                    Fact::Known(..) => findings.extend(self.packs()),
                     // A volume is mounted, not run: what it stands on does not matter.
-                    Fact::Unknown(_) if role == Role::Volume => {}
+                    _ if role == Role::Volume => {}
+                    Fact::Known(..) => findings.extend(self.packs()),
                     Fact::Unknown(gap) => findings.push(gap.finding()),
                 }
             }
@@ -261,21 +268,17 @@ impl Cell<'_> {
             .chain(vendor::outside(self).finding())
     }
 
-    /// Fail where the evidence is definite; else it is only possible, and at most a warning that says so.
-    fn broken(&self, finding: Finding, definite: bool) -> Outcome {
-        let finding = match definite {
-            true => finding,
-            false => Finding {
-                verdict: CellVerdict::Warn,
-                image: format!("possibly {}", finding.image),
-                fix: format!(
-                    "{}; follow its base with a BaseImage to be sure",
-                    finding.fix
-                ),
-                ..finding
-            },
+    /// Fail, unless there is a doubt: then it is only possible, and at most a warning that says what would settle it.
+    fn broken(&self, finding: Finding, doubt: Option<&'static str>) -> Outcome {
+        let Some(doubt) = doubt else {
+            return Outcome::Incompatible(finding);
         };
-        Outcome::Incompatible(finding)
+        Outcome::Incompatible(Finding {
+            verdict: CellVerdict::Warn,
+            image: format!("possibly {}", finding.image),
+            fix: format!("{}; {doubt}", finding.fix),
+            ..finding
+        })
     }
 
     /// Warn, or Fail with the pack `strict`.
@@ -301,7 +304,12 @@ impl Outcome {
     }
 }
 
-/// Technical findings need proof by layers; what is only stated makes them possible.
-fn is_technical_proof(evidence: &Evidence) -> bool {
-    evidence.strength >= Strength::Layers
+/// The doubt about a lineage that is weaker than a rule needs.
+fn unproven(evidence: &Evidence, needed: Strength) -> Option<&'static str> {
+    (evidence.strength < needed).then_some("follow its base with a BaseImage to be sure")
+}
+
+/// The doubt about a row of our own tables.
+fn unsourced(certainty: Certainty) -> Option<&'static str> {
+    (certainty == Certainty::Unverified).then_some("the number is not verified: try it there")
 }

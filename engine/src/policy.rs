@@ -181,10 +181,26 @@ pub fn decide(judgement: &Judgement, policy: &Policy, mode: Mode) -> Decision {
     let refuse = match judgement.verdict {
         Verdict::Fail => true,
         Verdict::Partial => policy.host_policy == HostPolicy::AllReachable,
-        Verdict::Unknown => judgement
-            .reasons
-            .iter()
-            .any(|reason| policy.response(reason) == Some(Response::Deny)),
+        // If all hosts must fit, one that does not is enough, whatever is not known of the others.
+        Verdict::Unknown => {
+            let any = |wanted: &[CellVerdict]| {
+                judgement
+                    .by_host
+                    .iter()
+                    .any(|(_, worst)| wanted.contains(worst))
+            };
+            let denied = || {
+                let mut responses = judgement.reasons.iter().map(|it| policy.response(it));
+                responses.any(|response| response == Some(Response::Deny))
+            };
+            match policy.host_policy {
+                HostPolicy::AllReachable => any(&[CellVerdict::Fail]) || denied(),
+                // One host that fits is enough, whatever is not known of the others.
+                HostPolicy::AnyReachable => {
+                    !any(&[CellVerdict::Pass, CellVerdict::Warn]) && denied()
+                }
+            }
+        }
         Verdict::Pass | Verdict::Warn => false,
     };
     let mut refusal = judgement.reasons.iter().filter(denied).cloned();

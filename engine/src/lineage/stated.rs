@@ -70,6 +70,8 @@ fn red_hat(contents: &Contents) -> Option<(Distribution, &'static str)> {
         .and_then(|text| red_hat_major(text.strip_suffix("-container").unwrap_or(text)))
         .map(|(major, rest)| (major, COMPONENT, is_flavour(rest)))
         .or_else(|| {
+            // Anybody may call an image rhel6-something; the vendor's label is Red Hat's.
+            label("vendor").filter(|vendor| vendor.starts_with("Red Hat"))?;
             let (major, rest) = red_hat_major(label(NAME)?)?;
             Some((major, NAME, is_flavour(rest)))
         })?;
@@ -254,11 +256,19 @@ mod tests {
             "rhel 9.4: label com.redhat.component (stated)",
         );
         check_labels(
-            &[("name", "rhel6"), ("version", "6.10")],
+            &[
+                ("name", "rhel6"),
+                ("version", "6.10"),
+                ("vendor", "Red Hat, Inc."),
+            ],
             "rhel 6.10: label name (stated)",
         );
         check_labels(
-            &[("name", "ubi9/httpd-24"), ("version", "1")],
+            &[
+                ("name", "ubi9/httpd-24"),
+                ("version", "1"),
+                ("vendor", "Red Hat, Inc."),
+            ],
             "rhel 9: label name (stated)",
         );
         // A derived image overwrote name and version; the component is still the base's.
@@ -271,9 +281,14 @@ mod tests {
             "",
         );
         check_labels(
-            &[("name", "ubi9-minimal"), ("version", "4.2")],
+            &[
+                ("name", "ubi9-minimal"),
+                ("version", "4.2"),
+                ("vendor", "Red Hat, Inc."),
+            ],
             "rhel 9: label name (stated)",
         );
+        check_labels(&[("name", "rhel6-exporter"), ("version", "6.1")], "");
         check_labels(
             &[("name", "Photon OS x86_64/3.0 Base Image")],
             "photon 3.0: label name (stated)",

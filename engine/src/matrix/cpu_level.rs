@@ -3,11 +3,10 @@
 //! Runtime error: `Fatal glibc error: CPU does not support x86-64-v3`. For now from the distribution's table; the table
 //! speaks definitely only where layers prove the distribution and its row is sourced.
 
-use crate::distribution::Certainty;
-use crate::fact::Fact;
+use crate::fact::{Fact, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, is_technical_proof};
+use crate::matrix::{Cell, Outcome, unproven, unsourced};
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     let Fact::Known(distribution, evidence) = &cell.lineage.distribution else {
@@ -32,7 +31,7 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     if level >= needed {
         return Outcome::Compatible;
     }
-    let definite = is_technical_proof(evidence) && release.cpu_certainty == Certainty::Sourced;
+    let doubt = unproven(evidence, Strength::Layers).or(unsourced(release.cpu_certainty));
     let finding = Finding {
         code: Code::HF101,
         severity: Severity::BreaksAtStart,
@@ -44,5 +43,5 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         ),
         evidence: Some(evidence.clone()),
     };
-    cell.broken(finding, definite)
+    cell.broken(finding, doubt)
 }

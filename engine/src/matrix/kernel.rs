@@ -3,11 +3,10 @@
 //! Runtime error: `FATAL: kernel too old`. The number in the kernel's name is exactly what ld.so compares, so it may be
 //! compared here. glibc 2.36 and newer carry the note, too, but nothing reads it.
 
-use crate::distribution::Certainty;
-use crate::fact::Fact;
+use crate::fact::{Fact, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, is_technical_proof};
+use crate::matrix::{Cell, Outcome, unproven, unsourced};
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     let Fact::Known(distribution, evidence) = &cell.lineage.distribution else {
@@ -22,8 +21,7 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     let Some(needed) = release.minimum_kernel(&cell.platform.architecture) else {
         return Outcome::Compatible;
     };
-    let kernel = cell.host.facts.kernel.as_ref();
-    let Some(kernel) = kernel.filter(|_| !cell.other_kernel) else {
+    let Some(kernel) = &cell.host.facts.kernel else {
         return Outcome::missing(HostFact::Kernel);
     };
     if !kernel.older_than(needed) {
@@ -34,7 +32,12 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         .iter()
         .map(|version| format!(" {version}"))
         .collect::<String>();
-    let definite = is_technical_proof(evidence) && release.kernel_certainty == Certainty::Sourced;
+    let sandbox = cell
+        .other_kernel
+        .then_some("a RuntimeClass may bring a kernel of its own");
+    let doubt = sandbox
+        .or(unproven(evidence, Strength::Layers))
+        .or(unsourced(release.kernel_certainty));
     let finding = Finding {
         code: Code::HF201,
         severity: Severity::BreaksAtStart,
@@ -44,5 +47,5 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         fix: format!("run it on nodes with kernel {needed} or newer, or use an older base image"),
         evidence: Some(evidence.clone()),
     };
-    cell.broken(finding, definite)
+    cell.broken(finding, doubt)
 }

@@ -23,14 +23,16 @@ pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize,
     let Some(architecture) = &host.architecture else {
         return Err(Outcome::missing(HostFact::Architecture));
     };
-    // The runtime prefers the host's own architecture and falls back to the 32-bit one that the CPU runs, too.
-    let mut wanted = std::iter::once(architecture.as_str()).chain(compatible(architecture));
-    wanted
-        .find_map(|wanted| {
-            platforms
-                .iter()
-                .position(|platform| same_os(platform) && platform.architecture == wanted)
-        })
+    let fits = |platform: &&Platform| platform.os == os;
+    let rank = |platform: &Platform| preference(platform, architecture);
+    let ranked = platforms
+        .iter()
+        .enumerate()
+        .filter(|(_, platform)| fits(platform));
+    ranked
+        .filter_map(|(index, platform)| Some((rank(platform)?, index)))
+        .min()
+        .map(|(_, index)| index)
         .ok_or_else(|| {
             mismatch(
                 platforms,
@@ -42,13 +44,32 @@ pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize,
         })
 }
 
-/// What containerd accepts besides the host's own architecture.
-fn compatible(architecture: &str) -> Option<&'static str> {
-    match architecture {
+/// The architectures that a host runs, the runtime's first choice first: its own, then the 32-bit one of the same CPUs,
+/// which containerd accepts, too.
+pub fn runnable(architecture: &str) -> impl Iterator<Item = &str> {
+    let compatible = match architecture {
         "amd64" => Some("386"),
         "arm64" => Some("arm"),
         _ => None,
-    }
+    };
+    std::iter::once(architecture).chain(compatible)
+}
+
+/// How much the runtime of a host likes a platform, the least first; nothing if it does not take it at all. The order of
+/// containerd (`platforms.Only` of the host's default): no variant of amd64 beyond the first, the variants of arm
+/// downwards.
+fn preference(platform: &Platform, host: &str) -> Option<usize> {
+    let choice = runnable(host).position(|it| it == platform.architecture)?;
+    let variant = platform.variant.as_deref();
+    let variants = match platform.architecture.as_str() {
+        "amd64" => matches!(variant, None | Some("v1")).then_some(0),
+        "arm64" => matches!(variant, None | Some("v8")).then_some(0),
+        "arm" => ["v8", "v7", "v6", "v5"]
+            .iter()
+            .position(|it| *it == variant.unwrap_or("v7")),
+        _ => Some(0),
+    };
+    Some(choice * 10 + variants?)
 }
 
 fn mismatch(
@@ -139,6 +160,21 @@ mod tests {
         check(&["linux/386"], "debian/amd64", "linux/386");
         check(&["linux/arm/v7"], "debian/arm64", "linux/arm/v7");
         check(&["windows/amd64"], "windows/amd64", "windows/amd64");
+        check(
+            &["linux/amd64/v3", "linux/amd64"],
+            "debian/amd64",
+            "linux/amd64",
+        );
+        check(
+            &["linux/arm/v6", "linux/arm/v7"],
+            "debian/arm64",
+            "linux/arm/v7",
+        );
+        check(
+            &["linux/amd64/v3"],
+            "debian/amd64",
+            "HF110 image is built for linux/amd64/v3, host is linux/amd64",
+        );
     }
 
     #[test]

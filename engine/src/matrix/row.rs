@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::{Fact, Gap};
+use crate::fact::{Fact, Gap, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome};
-use crate::version::{DottedVersion, RangeError, VersionRange};
+use crate::matrix::{Cell, Outcome, unproven};
+use crate::version::{DottedVersion, VersionRange};
+
+mod error;
+
+pub use error::RowError;
+use error::nearest;
 
 /// What a row says of the pairs that it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,55 +71,6 @@ enum Pattern {
     /// The text itself, or everything that starts with it if it ends in `*`.
     Text(String),
     Range(VersionRange),
-}
-
-/// Why a row cannot be evaluated. Shown in the condition of the SupportMatrix.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RowError {
-    /// No such fact.
-    #[error("row {row:?}: {side} has no fact {name:?}{}", nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
-    UnknownFact {
-        /// Name of the row.
-        row: String,
-        /// `image` or `host`.
-        side: &'static str,
-        /// What was written.
-        name: String,
-        /// The nearest name that exists.
-        nearest: Option<&'static str>,
-    },
-    /// A version range that cannot be read or fulfilled.
-    #[error("row {row:?}: {side}.{name}: {error}")]
-    Range {
-        /// Name of the row.
-        row: String,
-        /// `image` or `host`.
-        side: &'static str,
-        /// The fact.
-        name: String,
-        /// What is wrong.
-        error: RangeError,
-    },
-    /// A row without any selector would speak of everything.
-    #[error("row {row:?} selects nothing: give it at least one fact of the image or the host")]
-    Empty {
-        /// Name of the row.
-        row: String,
-    },
-    /// Two rows say different things of the same pairs.
-    #[error("rows {first:?} and {second:?} select the same pairs and contradict each other")]
-    Contradiction {
-        /// Name of the earlier row.
-        first: String,
-        /// Name of the later row.
-        second: String,
-    },
-    /// Two rows have one name.
-    #[error("two rows are called {name:?}")]
-    Duplicate {
-        /// The name.
-        name: String,
-    },
 }
 
 const IMAGE_FACTS: [(&str, ImageFact); 4] = [
@@ -230,8 +186,17 @@ impl Row {
             Some(message) => format!("{word}, {message}"),
             None => word.to_owned(),
         };
+        let asks_for_distribution = self.image.iter().any(|(fact, _)| match fact {
+            ImageFact::Distro | ImageFact::DistroVersion => true,
+            ImageFact::Architecture | ImageFact::Repository => false,
+        });
+        // A row that does not ask for the distribution does not rest on it.
+        let doubt = evidence
+            .as_ref()
+            .filter(|_| asks_for_distribution)
+            .and_then(|evidence| unproven(evidence, Strength::Stated));
         let host = &cell.host.name;
-        Outcome::Incompatible(Finding {
+        let finding = Finding {
             code: Code::HF506,
             severity: self.severity,
             verdict,
@@ -245,7 +210,11 @@ impl Row {
                 .clone()
                 .unwrap_or_else(|| "choose another base image, or other nodes".to_owned()),
             evidence,
-        })
+        };
+        match self.support {
+            Support::Unsupported => cell.broken(finding, doubt),
+            Support::Supported | Support::BestEffort => Outcome::Incompatible(finding),
+        }
     }
 }
 
@@ -258,17 +227,23 @@ pub(super) enum Rows {
 }
 
 pub(super) fn decide(cell: &Cell<'_>) -> Rows {
-    let mut open = None;
+    let (mut against, mut in_favour) = (None, None);
     for row in &cell.rules.rows {
         match row.speaks_of(cell) {
             Ok(false) => {}
-            Ok(true) if open.is_some() => break,
-            Ok(true) => return Rows::Decided(row.outcome(cell)),
-            Err(gap) if row.support != Support::Supported => open = open.or(Some(gap)),
-            Err(_) => {}
+            Ok(true) if against.is_some() => break,
+            Ok(true) => {
+                return match in_favour {
+                    // An earlier row may support the pair: what is not known never refuses.
+                    Some(gap) if row.support != Support::Supported => Rows::Open(Some(gap)),
+                    _ => Rows::Decided(row.outcome(cell)),
+                };
+            }
+            Err(gap) if row.support == Support::Supported => in_favour = in_favour.or(Some(gap)),
+            Err(gap) => against = against.or(Some(gap)),
         }
     }
-    Rows::Open(open)
+    Rows::Open(against)
 }
 
 type Selectors<F> = Vec<(F, Vec<Pattern>)>;
@@ -319,26 +294,6 @@ fn is_version(fact: HostFact) -> bool {
         | HostFact::ComputeCapability => true,
         HostFact::Os | HostFact::Architecture | HostFact::Selinux | HostFact::Runtime => false,
     }
-}
-
-/// The name with the fewest edits, if they are few.
-fn nearest(written: &str, names: &[&'static str]) -> Option<&'static str> {
-    let distance = |name: &str| {
-        let (a, b) = (written.to_lowercase(), name.to_lowercase());
-        let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-        for (i, x) in a.chars().enumerate() {
-            let mut next = vec![i + 1];
-            for ((y, above), diagonal) in b.chars().zip(row.iter().skip(1)).zip(&row) {
-                let left = next.last().copied().unwrap_or_default();
-                let replaced = diagonal + usize::from(x != y);
-                next.push(replaced.min(above + 1).min(left + 1));
-            }
-            row = next;
-        }
-        row.last().copied().unwrap_or_default()
-    };
-    let best = names.iter().min_by_key(|name| distance(name))?;
-    (distance(best) <= 3).then_some(best)
 }
 
 fn any_text(patterns: &[Pattern], value: &str) -> bool {

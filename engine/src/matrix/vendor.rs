@@ -6,7 +6,7 @@ use crate::distribution::{Distribution, rows};
 use crate::fact::{Fact, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, Pack};
+use crate::matrix::{Cell, Outcome, Pack, unproven};
 use crate::policy::Response;
 use crate::version::DottedVersion;
 
@@ -89,6 +89,24 @@ fn find(image: &Distribution, host: &Distribution) -> Option<&'static Row> {
         .find(|row| row.speaks_of_image(image) && matches(&row.host, host))
 }
 
+/// The fact that is missing to find the row of a host, if one of the rows that count may speak of it.
+fn missing(
+    image: &Distribution,
+    cell: &Cell<'_>,
+    host: &Distribution,
+    counts: fn(&Row) -> bool,
+) -> Option<HostFact> {
+    let (id, fact) = match host.id() {
+        "rhcos" if cell.host.facts.kernel.is_none() => ("rhel", HostFact::Kernel),
+        id if host.version().is_empty() => (id, HostFact::OsVersion),
+        _ => return None,
+    };
+    MATRIX
+        .iter()
+        .any(|row| row.speaks_of_image(image) && row.host.0 == id && counts(row))
+        .then_some(fact)
+}
+
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     let Fact::Known(image, evidence) = &cell.lineage.distribution else {
         return Outcome::Compatible;
@@ -103,7 +121,8 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     };
     let host = os.in_vendor_matrix(cell.host.facts.kernel.as_ref());
     let Some(row) = find(image, &host) else {
-        return Outcome::Compatible;
+        let missing = missing(image, cell, &host, |row| row.status != Status::Supported);
+        return missing.map_or(Outcome::Compatible, Outcome::missing);
     };
     let (code, severity, verdict, word) = match row.status {
         Status::Supported => return Outcome::Compatible,
@@ -138,7 +157,7 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     match row.status {
         Status::Limited => Outcome::Incompatible(finding),
         Status::Supported | Status::Unsupported => {
-            cell.broken(finding, evidence.strength >= Strength::Stated)
+            cell.broken(finding, unproven(evidence, Strength::Stated))
         }
     }
 }
@@ -161,6 +180,9 @@ pub(super) fn outside(cell: &Cell<'_>) -> Outcome {
     if published && find(image, &host).is_some() {
         return Outcome::Compatible;
     }
+    if let Some(fact) = missing(image, cell, &host, |_| true).filter(|_| published) {
+        return Outcome::missing(fact);
+    }
     let finding = Finding {
         code: Code::HF508,
         severity: Severity::Unsupported,
@@ -173,7 +195,7 @@ pub(super) fn outside(cell: &Cell<'_>) -> Outcome {
         evidence: Some(evidence.clone()),
     };
     match verdict {
-        CellVerdict::Fail => cell.broken(finding, evidence.strength >= Strength::Stated),
+        CellVerdict::Fail => cell.broken(finding, unproven(evidence, Strength::Stated)),
         CellVerdict::Pass | CellVerdict::Warn | CellVerdict::Unknown => {
             Outcome::Incompatible(finding)
         }
