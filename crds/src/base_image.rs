@@ -18,6 +18,7 @@ use crate::Condition;
     kind = "BaseImage",
     shortname = "bimg",
     category = "hostfit",
+    label("app.kubernetes.io/part-of", "hostfit"),
     status = "BaseImageStatus",
     derive = "PartialEq",
     doc = "A base image that the operator follows, so that lineage can be proven by layers.",

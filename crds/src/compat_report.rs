@@ -16,6 +16,7 @@ use crate::Condition;
     kind = "CompatReport",
     shortname = "compat",
     category = "hostfit",
+    label("app.kubernetes.io/part-of", "hostfit"),
     namespaced,
     status = "CompatReportStatus",
     derive = "PartialEq",
@@ -222,7 +223,7 @@ pub struct ReportImage {
     #[schemars(length(max = 63))]
     pub container: String,
     /// Reference, normalised.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 1024))]
     pub image: String,
     /// Digest that was judged, if the registry told one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 
 use crate::host_profile::{HostProfile, Origin};
-use crate::names;
+use crate::node::{class, observe};
 
 /// A class of hosts, before its nodes are counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +18,10 @@ pub struct Class {
     pub name: String,
     /// What its nodes offer.
     pub facts: HostFacts,
-    /// Labels that its nodes will have, of a class that people declared and that has no node yet.
-    pub declared: Option<BTreeMap<String, String>>,
+    /// Whether nodes of the cluster are of it, or people declared it.
+    pub origin: Origin,
+    /// Labels of the nodes that people declared, where pods may land on them.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl Class {
@@ -29,46 +31,52 @@ impl Class {
             .facts()
             .and_then(|facts| HostFacts::try_from(facts).ok())?;
         let spec = &profile.spec;
-        // A plan (a profile with a baseline) is judged in reports; pods are not admitted by it.
-        let counts = profile.origin() == Origin::Declared
-            && spec.baseline_name.is_none()
-            && !spec.node_labels.is_empty();
+        // A profile with a baseline is a plan: pods are not admitted by it.
+        let lands = spec.baseline_name.is_none() && !spec.node_labels.is_empty();
         Some(Self {
             name: profile.name_any(),
             facts,
-            declared: counts.then(|| spec.node_labels.clone()),
+            origin: profile.origin(),
+            labels: lands.then(|| spec.node_labels.clone()),
         })
     }
 }
 
-/// The fleet: classes of hosts, and the nodes that belong to them, each with the name of its profile. A node whose
-/// profile is not known counts as not profiled: what would land there is unknown.
+/// The fleet: classes of hosts, and the nodes that belong to them by what they offer. Labels are not asked: a kubelet may
+/// write them. A node whose class has no profile yet counts as not profiled: what would land there is unknown.
 pub fn fleet<'a>(
     described: impl IntoIterator<Item = Class>,
-    nodes: impl IntoIterator<Item = (&'a Node, Option<&'a str>)>,
+    nodes: impl IntoIterator<Item = &'a Node>,
 ) -> Fleet {
     let mut hosts = Vec::new();
-    let mut index = HashMap::new();
+    let mut observed = HashMap::new();
     let mut classes: BTreeMap<ClassKey, Members> = BTreeMap::new();
-    for class in described {
-        if let Some(labels) = class.declared {
-            let host = Some(hosts.len());
-            let key = ClassKey {
-                host,
-                labels,
-                taints: BTreeSet::new(),
-            };
-            classes.entry(key).or_default();
+    for described in described {
+        let host = hosts.len();
+        match described.origin {
+            Origin::Observed => {
+                observed.insert(class(&described.facts), host);
+            }
+            Origin::Declared => {
+                // Nobody can land on what is only planned, or nowhere in particular.
+                if let Some(labels) = described.labels {
+                    let key = ClassKey {
+                        host: Some(host),
+                        labels,
+                        taints: BTreeSet::new(),
+                    };
+                    classes.entry(key).or_default();
+                }
+            }
         }
-        index.insert(class.name.clone(), hosts.len());
         hosts.push(Host {
-            name: HostName(class.name),
+            name: HostName(described.name),
             nodes: 0,
-            facts: class.facts,
+            facts: described.facts,
         });
     }
-    for (node, profile) in nodes {
-        let host = profile.and_then(|name| index.get(name)).copied();
+    for node in nodes {
+        let host = observed.get(&class(&observe(node).facts)).copied();
         if let Some(host) = host.and_then(|host| hosts.get_mut(host)) {
             host.nodes += 1;
         }
@@ -93,11 +101,6 @@ pub fn fleet<'a>(
     Fleet::new(hosts, classes.into_iter().map(class).collect())
 }
 
-/// The profile that a node's own label names: the join for whoever does not observe nodes.
-pub fn labelled_profile(node: &Node) -> Option<&str> {
-    node.labels().get(names::HOST_PROFILE).map(String::as_str)
-}
-
 type Members = Vec<(String, Option<String>)>;
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +112,7 @@ struct ClassKey {
 
 /// The taints that keep pods away for longer than the node is in trouble: what the node controller sets and takes
 /// back (not ready, under pressure, cordoned) says nothing of what the node is.
-fn taints(node: &Node) -> BTreeSet<Taint> {
+pub fn taints(node: &Node) -> BTreeSet<Taint> {
     let taints = node
         .spec
         .iter()
@@ -117,6 +120,7 @@ fn taints(node: &Node) -> BTreeSet<Taint> {
     taints
         .filter(|taint| taint.effect != "PreferNoSchedule")
         .filter(|taint| !taint.key.starts_with("node.kubernetes.io/"))
+        .filter(|taint| !taint.key.starts_with("node.cloudprovider.kubernetes.io/"))
         .map(|taint| Taint {
             key: taint.key.clone(),
             value: taint.value.clone().unwrap_or_default(),

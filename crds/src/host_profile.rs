@@ -18,6 +18,7 @@ use crate::{Condition, HostFacts, bounds};
     kind = "HostProfile",
     shortname = "hprof",
     category = "hostfit",
+    label("app.kubernetes.io/part-of", "hostfit"),
     status = "HostProfileStatus",
     derive = "PartialEq",
     doc = "A class of hosts: all nodes that offer the same. Observed by the operator, or declared by people.",

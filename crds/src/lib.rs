@@ -12,7 +12,9 @@ pub mod fleet;
 pub mod host_facts;
 pub mod host_profile;
 pub mod names;
+pub mod node;
 pub mod policies;
+pub mod selector;
 pub mod support_matrix;
 pub mod workload;
 
@@ -21,6 +23,7 @@ pub use compat_report::{CompatReport, CompatReportSpec, CompatReportStatus};
 pub use condition::Condition;
 pub use host_facts::HostFacts;
 pub use host_profile::{HostProfile, HostProfileSpec, HostProfileStatus};
+pub use selector::Selector;
 pub use support_matrix::{SupportMatrix, SupportMatrixSpec, SupportMatrixStatus};
 
 /// Every CRD, in the order in which it is installed.

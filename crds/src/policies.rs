@@ -6,9 +6,10 @@ use std::sync::Arc;
 use hostfit_engine::policy::Policy;
 use kube::ResourceExt;
 
-use crate::support_matrix::{MatrixError, SupportMatrix};
+use crate::support_matrix::{MatrixError, SupportMatrix, SupportMatrixSpec};
 
-/// The policies of the cluster. A matrix that cannot be read keeps its last good state.
+/// The policies of the cluster. A matrix that cannot be read keeps its last good state, or
+/// without one its mode and packs.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
     matrices: Vec<(Arc<SupportMatrix>, Policy)>,
@@ -27,12 +28,21 @@ impl Policies {
                 Ok(policy) => read.push((matrix, policy)),
                 Err(error) => {
                     let name = matrix.name_any();
-                    read.extend(
-                        last.matrices
-                            .iter()
-                            .find(|(last, _)| last.name_any() == name)
-                            .cloned(),
-                    );
+                    let before = last
+                        .matrices
+                        .iter()
+                        .find(|(last, _)| last.name_any() == name);
+                    // After a restart there is no last good state: mode and packs hold, the rows do not.
+                    let without_rows = || {
+                        let spec = SupportMatrixSpec {
+                            rules: Vec::new(),
+                            ..matrix.spec.clone()
+                        };
+                        Policy::try_from(&spec)
+                            .ok()
+                            .map(|policy| (matrix.clone(), policy))
+                    };
+                    read.extend(before.cloned().or_else(without_rows));
                     errors.insert(name, error);
                 }
             }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compat_report::VerdictCounts;
-use crate::{Condition, bounds};
+use crate::{Condition, Selector};
 
 /// Which images may run on which hosts, how strictly, and what to do about the unknown.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,7 @@ use crate::{Condition, bounds};
     plural = "supportmatrices",
     shortname = "smx",
     category = "hostfit",
+    label("app.kubernetes.io/part-of", "hostfit"),
     status = "SupportMatrixStatus",
     derive = "PartialEq",
     doc = "Which images may run on which hosts, how strictly, and what to do about the unknown.",
@@ -158,66 +159,6 @@ impl Default for UnknownPolicy {
     }
 }
 
-/// A selector of labels, as Kubernetes has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Selector {
-    /// Labels that must have these values.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "bounds::labels")]
-    pub match_labels: BTreeMap<String, String>,
-    /// Requirements that must hold.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub match_expressions: Vec<SelectorRequirement>,
-}
-
-/// A requirement on one label.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SelectorRequirement {
-    /// Key of the label.
-    #[schemars(length(max = 317))]
-    pub key: String,
-    /// In, NotIn, Exists or DoesNotExist.
-    pub operator: SelectorOperator,
-    /// Values for In and NotIn.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
-    pub values: Vec<String>,
-}
-
-/// How a label is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum SelectorOperator {
-    /// One of the values.
-    In,
-    /// None of the values, or absent.
-    NotIn,
-    /// Present.
-    Exists,
-    /// Absent.
-    DoesNotExist,
-}
-
-impl Selector {
-    /// Whether labels are selected. An empty selector selects everything.
-    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        let equal = |(key, value): (&String, &String)| labels.get(key) == Some(value);
-        let holds = |requirement: &SelectorRequirement| {
-            let value = labels.get(&requirement.key);
-            let listed = value.is_some_and(|value| requirement.values.contains(value));
-            match requirement.operator {
-                SelectorOperator::In => listed,
-                SelectorOperator::NotIn => !listed,
-                SelectorOperator::Exists => value.is_some(),
-                SelectorOperator::DoesNotExist => value.is_none(),
-            }
-        };
-        self.match_labels.iter().all(equal) && self.match_expressions.iter().all(holds)
-    }
-}
-
 /// A row: what you support for the images and hosts that it selects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -325,7 +266,9 @@ pub enum MatrixError {
     #[error(transparent)]
     Row(#[from] RowError),
     /// A selector's value has a shape that means nothing.
-    #[error("row {row:?}: {side}.{name} must be a text, a number, true, false, or a list of those")]
+    #[error(
+        "row {row:?}: {side}.{name} must be a text, a whole number, true, false, or a list of those (put versions in quotes)"
+    )]
     Value {
         /// Name of the row.
         row: String,
@@ -419,6 +362,8 @@ fn values(
 ) -> Result<BTreeMap<String, Vec<String>>, MatrixError> {
     let scalar = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
+        // 8.10 without quotes is the number 8.1.
+        Value::Number(number) if number.is_f64() => None,
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
