@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
         let url = format!("{}/{path}", self.repository);
         let url = self.base.join(&url);
         let url = url.map_err(|_| Failure::NotAllowed("the image's name"))?;
-        let mut grant = self.grant().await?;
+        let mut grant = self.grant().await;
         loop {
             let call = Call {
                 method: method.clone(),
@@ -217,22 +217,22 @@ impl<'a> Session<'a> {
     }
 
     /// What worked last, else an answer to the challenge that the registry gave for another image, else nothing.
-    async fn grant(&self) -> Result<Grant, Failure> {
+    async fn grant(&self) -> Grant {
         let last = self
             .grant
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         if let Some(grant) = last {
-            return Ok(grant);
+            return grant;
         }
         match self.access.remembered(&self.budget.registry) {
-            Some(challenge) => match self.authorize(0, &challenge, false).await {
-                // Perhaps this image is open to all.
-                Err(Failure::Unauthorized) => Ok(Grant::default()),
-                grant => grant,
-            },
-            None => Ok(Grant::default()),
+            // If that fails, perhaps this image is open to all, or the token service has moved: the registry will say.
+            Some(challenge) => {
+                let grant = self.authorize(0, &challenge, false).await;
+                grant.unwrap_or_default()
+            }
+            None => Grant::default(),
         }
     }
 

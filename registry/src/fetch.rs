@@ -49,12 +49,20 @@ impl Known {
     /// Whether every wanted platform has been read.
     pub(crate) fn covers(&self, platforms: &Platforms) -> bool {
         let facts = self.fact.value();
-        facts.is_some_and(|facts| facts.platforms.iter().all(|one| !is_open(one, platforms)))
+        facts.is_some_and(|facts| {
+            let all = facts.platforms.iter();
+            all.clone().all(|one| !is_open(one, all.clone(), platforms))
+        })
     }
 }
 
-fn is_open(one: &PlatformFacts, platforms: &Platforms) -> bool {
-    one.contents == NOT_READ && platforms.wants(&one.platform)
+fn is_open<'a>(
+    one: &PlatformFacts,
+    all: impl Iterator<Item = &'a PlatformFacts> + Clone,
+    platforms: &Platforms,
+) -> bool {
+    let all = all.map(|one| &one.platform);
+    one.contents == NOT_READ && platforms.wants(&one.platform, all)
 }
 
 const NOT_READ: Fact<Contents> = Fact::Unknown(Gap::NotFetchedInTime);
@@ -208,8 +216,9 @@ async fn read_wanted(
     // The same manifest may stand in the index more than once.
     let mut open: HashMap<Digest, Vec<usize>> = HashMap::new();
     let mut order = Vec::new();
+    let all = listing.platforms.iter().map(|(_, facts)| facts);
     for (position, (descriptor, facts)) in listing.platforms.iter().enumerate() {
-        if is_open(facts, platforms) {
+        if is_open(facts, all.clone(), platforms) {
             let positions = open.entry(descriptor.digest.clone()).or_default();
             if positions.is_empty() {
                 order.push((descriptor.clone(), facts.platform.clone()));

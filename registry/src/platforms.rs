@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hostfit_engine::image::Platform;
+use hostfit_engine::matrix::runnable;
 
 /// The platforms whose contents are wanted. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,13 +22,23 @@ impl Platforms {
         Self::Of(Arc::new(pairs.collect()))
     }
 
-    /// Whether the contents of `platform` are wanted, whatever its variant and version.
-    pub fn wants(&self, platform: &Platform) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(pairs) => pairs
-                .iter()
-                .any(|(os, arch)| *os == platform.os && *arch == platform.architecture),
-        }
+    /// Whether the contents of `platform` are wanted, whatever its variant and version: it is what a host would choose
+    /// among `all` platforms of the image. A 32-bit platform is only chosen where the host's own is missing.
+    pub fn wants<'a>(
+        &self,
+        platform: &Platform,
+        all: impl Iterator<Item = &'a Platform> + Clone,
+    ) -> bool {
+        let Self::Of(pairs) = self else { return true };
+        pairs
+            .iter()
+            .filter(|(os, _)| *os == platform.os)
+            .any(|(os, own)| {
+                let listed = |wanted: &&str| {
+                    all.clone()
+                        .any(|it| it.os == *os && it.architecture == *wanted)
+                };
+                runnable(own).find(listed) == Some(platform.architecture.as_str())
+            })
     }
 }

@@ -90,15 +90,26 @@ fn read(folder: &Path) -> Result<Credentials, Error> {
     for secret in secrets {
         let json = file(secret.join(".dockerconfigjson"))?;
         let legacy = file(secret.join(".dockercfg"))?;
-        contents.extend(json.map(|bytes| (bytes, false)));
-        contents.extend(legacy.map(|bytes| (bytes, true)));
+        let name = secret
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let name: String = name.unwrap_or_default();
+        contents.extend(json.map(|bytes| (name.clone(), bytes, false)));
+        contents.extend(legacy.map(|bytes| (name, bytes, true)));
     }
-    Credentials::parse(
-        contents
-            .iter()
-            .map(|(bytes, legacy): &(Vec<u8>, bool)| match legacy {
-                false => PullSecret::DockerConfigJson(bytes),
-                true => PullSecret::DockerCfg(bytes),
-            }),
-    )
+    let usable = contents.iter().filter_map(|(name, bytes, legacy)| {
+        let secret = match legacy {
+            false => PullSecret::DockerConfigJson(bytes),
+            true => PullSecret::DockerCfg(bytes),
+        };
+        // One bad Secret must not take the others away, nor keep a process from starting.
+        match Credentials::parse([secret]) {
+            Ok(_) => Some(secret),
+            Err(error) => {
+                tracing::warn!(secret = name, %error, "pull secret not used");
+                None
+            }
+        }
+    });
+    Credentials::parse(usable)
 }

@@ -48,6 +48,11 @@ pub struct Settings {
     /// Folder with one folder for each pull secret, as Kubernetes mounts Secrets.
     #[arg(long, env = "HOSTFIT_REGISTRY_CREDENTIALS_DIR", value_name = "FOLDER")]
     pub registry_credentials_dir: Option<PathBuf>,
+
+    /// Whether registries on loopback addresses may be asked. Only for tests, so neither a flag nor a variable.
+    #[doc(hidden)]
+    #[arg(skip)]
+    pub registry_allow_loopback: bool,
 }
 
 impl Settings {
@@ -74,6 +79,7 @@ impl Settings {
             plain_http: listed(&self.registry_plain_http),
             allow: listed(&self.registry_allow),
             trusted_realms: listed(&self.registry_trusted_realms),
+            allow_loopback: self.registry_allow_loopback,
             ca_bundle,
             cache_bytes: CACHE_BYTES,
             ..Config::default()

@@ -52,7 +52,7 @@ struct Step {
 }
 
 /// Reads the config of `manifest`, whose digest has been checked. `listed` is what the index says of the
-/// platform: it fills what the config leaves open.
+/// platform: the runtime chooses by it and does not look at the config then.
 pub(crate) fn config(
     body: &[u8],
     manifest: Manifest,
@@ -61,7 +61,7 @@ pub(crate) fn config(
     let config: Config<'_> = serde_json::from_slice(body)
         .map_err(|_| Failure::Invalid("a field of its config is missing or of the wrong type"))?;
     let field =
-        |own: Option<String>, listed: Option<String>| own.filter(|own| !own.is_empty()).or(listed);
+        |own: Option<String>, listed: Option<String>| listed.or(own.filter(|own| !own.is_empty()));
     let os = field(config.os, listed.map(|p| p.os.clone()));
     let arch = field(config.architecture, listed.map(|p| p.architecture.clone()));
     let (Some(os), Some(arch)) = (os, arch) else {
