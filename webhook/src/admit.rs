@@ -17,7 +17,7 @@ use crate::review::{Metadata, Pod, Request};
 use crate::snapshot::{Snapshot, World};
 
 /// Images of one pod that are asked for. Beyond them the answer is "not inspected", never a guess.
-const MOST_IMAGES: usize = 512;
+const MOST_IMAGES: usize = 64;
 
 /// Everything that a judgement needs.
 pub(crate) struct Admission {
@@ -105,12 +105,16 @@ impl Admission {
         {
             return Verdict::NotJudged;
         }
-        let workload = Workload::from(pod.spec);
+        let mut workload = Workload::from(pod.spec);
         let old = request
             .old_object
             .filter(|_| &*request.operation == "UPDATE");
-        if old.is_some_and(|old| images_of(old.get()).as_ref() == Some(&workload.images)) {
-            return Verdict::NotJudged;
+        // An update answers for what it changes, not for what runs already.
+        if let Some(before) = old.and_then(|old| images_of(old.get())) {
+            workload.images.retain(|image| !before.contains(image));
+            if workload.images.is_empty() {
+                return Verdict::NotJudged;
+            }
         }
         let facts = self.facts(&workload.images, &snapshot).await;
         // The only clock that the judgement knows is asked here.

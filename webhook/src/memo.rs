@@ -12,7 +12,9 @@ use hostfit_engine::workload::Workload;
 use crate::snapshot::{Judge, Snapshot};
 
 /// Judgements that are kept with a snapshot.
-const ENTRIES: u64 = 4096;
+const ENTRIES: u64 = 1024;
+/// Images of a workload whose judgement is kept.
+const MOST_IMAGES: usize = 32;
 
 /// Facts of an image, as the registry's cache shares them.
 pub(crate) type SharedFacts = Arc<Fact<ImageFacts>>;
@@ -82,7 +84,10 @@ impl Snapshot {
             judgement: judgement.clone(),
             _alive: (facts, judge.clone()),
         };
-        self.memo.0.insert(key, entry);
+        // A pod with that many images is rare, and large to keep.
+        if key.workload.images.len() <= MOST_IMAGES {
+            self.memo.0.insert(key, entry);
+        }
         judgement
     }
 }

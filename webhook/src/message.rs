@@ -100,14 +100,18 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
         lines.push(format!("  and {more} more"));
     }
     let docs = refusal.worst.finding.code.docs();
-    lines.push(match about.report {
+    let read_on = match about.report {
         Some(report) => {
-            format!("  more: kubectl describe compat -n {namespace} {report}  |  {docs}")
+            // Owners may call themselves anything.
+            let command = format!("  more: kubectl describe compat -n {namespace} {report}");
+            format!("{}  |  {docs}", plain(&command, LINE))
         }
         None => format!("  more: {docs}"),
-    });
-    let text = lines.join("\n");
-    text.chars().take(DENIAL).collect()
+    };
+    // Where to read on stays, whatever has to go.
+    let room = DENIAL.saturating_sub(read_on.chars().count() + 1);
+    let reasons: String = lines.join("\n").chars().take(room).collect();
+    format!("{reasons}\n{read_on}")
 }
 
 fn denied(reason: &Reason, about: &About<'_>) -> [String; 2] {

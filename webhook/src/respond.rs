@@ -196,7 +196,7 @@ fn causes(refusal: &Refusal) -> Vec<Cause> {
             .take(8)
             .map(move |(role, name)| Cause {
                 reason: reason.finding.code.as_str(),
-                field: format!("spec.{}[{name}].image", role.field()),
+                field: format!("spec.{}[{}].image", role.field(), plain(name, 63)),
                 message: message.clone(),
             })
             .collect::<Vec<_>>()

@@ -20,7 +20,7 @@ use crate::review::Review;
 /// Largest review in bytes: an update carries two objects of up to 3 MB each.
 const BODY: usize = 8 << 20;
 /// Bodies in flight, in KiB: more is answered with 503 at once, so that the failure policy decides and not the memory.
-const IN_FLIGHT_KIB: usize = 64 << 10;
+const IN_FLIGHT_KIB: usize = 16 << 10;
 
 struct Server {
     admission: Admission,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hostfit_crds::fleet::{Class, fleet, labelled_profile, prune};
+use hostfit_crds::fleet::{Class, fleet, prune};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::{BaseImage, HostProfile, SupportMatrix, names};
 use hostfit_engine::landing::Fleet;
@@ -61,13 +61,7 @@ impl Snapshot {
         namespaces: &[Arc<Namespace>],
     ) -> Self {
         let classes = profiles.iter().filter_map(|profile| Class::of(profile));
-        let joined = nodes
-            .iter()
-            .map(|node| (node.as_ref(), labelled_profile(node)));
-        let fleet = fleet(classes, joined);
-        let facts = fleet.hosts().iter().map(|host| &host.facts);
-        let platforms =
-            facts.filter_map(|facts| Some((facts.os_family()?, facts.architecture.clone()?)));
+        let fleet = fleet(classes, nodes.iter().map(AsRef::as_ref));
         // Most namespaces have the same policy: they share one.
         let mut shared: Vec<Arc<Judge>> = Vec::new();
         let mut share = |labels: &BTreeMap<String, String>| {
@@ -88,7 +82,7 @@ impl Snapshot {
         };
         let unseen = share(&BTreeMap::new());
         Self {
-            platforms: Platforms::of(platforms),
+            platforms: Platforms::of(fleet.platforms()),
             fleet,
             catalog: Catalog::new(bases.iter().flat_map(|base| base.known_bases())),
             policies: namespaces
