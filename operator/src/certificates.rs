@@ -22,7 +22,7 @@ use crate::apply::Writer;
 
 mod issue;
 
-use issue::Wishes;
+use issue::{Live, Wishes};
 
 /// How often everything is looked at. A caBundle that was wiped is back after this.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -131,15 +131,17 @@ async fn once(client: &Client, target: &Target, writer: &Writer) -> Result<bool,
     let bundle = current.get(issue::BUNDLE).cloned().unwrap_or_default();
     let trusted = mutating.as_ref().is_none_or(|it| it.all_trust(&bundle))
         && validating.as_ref().is_none_or(|it| it.all_trust(&bundle));
+    let live = validating
+        .as_ref()
+        .and_then(|it| it.bundles().into_iter().flatten().next());
     if !writer.leads() {
         return Ok(trusted && current.contains_key(issue::LEAF));
     }
-    let material = issue::renew(
-        &current,
-        &target.wishes(),
-        trusted,
-        OffsetDateTime::now_utc(),
-    )?;
+    let live = Live {
+        bundle: live.map(|bundle| bundle.0.as_slice()).unwrap_or_default(),
+        is_current: trusted,
+    };
+    let material = issue::renew(&current, &target.wishes(), live, OffsetDateTime::now_utc())?;
     if material.changed {
         let mut secret = Secret {
             data: Some(material.data.clone()),

@@ -137,6 +137,14 @@ impl Defaults {
                             all.insert(name.clone(), status.message.clone());
                         });
                     }
+                    // It will not become valid by waiting, for example if it changes what is immutable.
+                    Err(kube::Error::Api(status)) if status.code == 422 => {
+                        warn!(
+                            name,
+                            error = status.message,
+                            "default refused; delete the object, or change the values"
+                        );
+                    }
                     Err(error) => {
                         warn!(name, %error, "default not applied; trying again");
                         failed.push(default);

@@ -156,7 +156,7 @@ impl Leader {
             metrics,
             writer,
         } = self;
-        let (counts, counted) = watch::channel(nodes::Counts::new());
+        let (counts, counted) = watch::channel(nodes::Counts::None);
         let (conflicts, conflicted) = watch::channel(defaults::Conflicts::new());
         let mut excluded: BTreeSet<String> = args.excluded_namespaces.iter().cloned().collect();
         excluded.insert(args.namespace.clone());
@@ -168,6 +168,7 @@ impl Leader {
             counts,
             conflicts: conflicted,
             metrics,
+            started: tokio::time::Instant::now(),
         };
         let work = async {
             tokio::join!(

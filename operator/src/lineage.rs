@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::apply::Writer;
+use crate::reports::known_fleet;
 use crate::world::World;
 
 mod plan;
@@ -49,9 +50,11 @@ pub(crate) async fn run(
             () = changes.next() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep_until(wait) => {}
         }
-        let Some(bases) = world.bases.state() else {
+        let (Some(bases), Some(fleet)) = (world.bases.state(), known_fleet(&world)) else {
             continue;
         };
+        // Every manifest counts against a public registry's quota: only what can run here is read.
+        let platforms = Platforms::of(fleet.platforms());
         due.retain(|name, _| bases.iter().any(|base| base.name_any() == *name));
         let now = Instant::now();
         let pending: Vec<_> = bases
@@ -66,7 +69,7 @@ pub(crate) async fn run(
         // All at once: a registry that hangs must not keep the other bases waiting.
         let looks = pending
             .iter()
-            .map(|base| look(base, &writer, &registry, &secrets));
+            .map(|base| look(base, &writer, &registry, &secrets, &platforms));
         let outcomes = futures::future::join_all(looks).await;
         for (base, outcome) in pending.iter().zip(outcomes) {
             let pause = match outcome {
@@ -92,6 +95,7 @@ async fn look(
     writer: &Writer,
     registry: &Registry,
     secrets: &PullSecrets,
+    platforms: &Platforms,
 ) -> kube::Result<bool> {
     let credentials = secrets.current();
     let deadline = Instant::now() + PATIENCE;
@@ -102,7 +106,7 @@ async fn look(
             let facts = match &reference {
                 Ok(image) => Some(
                     registry
-                        .facts(image, &credentials, &Platforms::All, deadline)
+                        .facts(image, &credentials, platforms, deadline)
                         .await,
                 ),
                 Err(_) => None,

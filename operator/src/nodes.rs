@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use hostfit_crds::compat_report::VerdictCounts;
 use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::fleet::Class;
 use hostfit_crds::host_profile::{HostProfileStatus, Origin};
+use hostfit_crds::node::class;
 use hostfit_crds::{HostFacts, HostProfile, names};
 use hostfit_engine::host;
 use hostfit_process::Shutdown;
@@ -19,8 +21,6 @@ use tracing::{info, warn};
 use crate::apply::{Writer, Written};
 use crate::world::World;
 
-pub(crate) mod observe;
-mod os_image;
 pub(crate) mod plan;
 
 use plan::Plan;
@@ -30,8 +30,8 @@ const DEBOUNCE: Duration = Duration::from_millis(300);
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(3);
 
-/// What the reports found on each host profile, for its status.
-pub(crate) type Counts = BTreeMap<String, VerdictCounts>;
+/// What the reports found on each host profile, for its status; nothing before all workloads were judged once.
+pub(crate) type Counts = Option<BTreeMap<String, VerdictCounts>>;
 
 /// Runs until shutdown, by the leader only.
 pub(crate) async fn run(
@@ -71,13 +71,16 @@ pub(crate) fn planned(world: &World) -> Option<Seen> {
     let profiles = world.profiles.state()?;
     let observed = nodes
         .iter()
-        .map(|node| (node.name_any(), observe::observe(node)));
+        .map(|node| (node.name_any(), hostfit_crds::node::observe(node)));
     let declared: Vec<_> = profiles
         .iter()
         .filter(|profile| !is_ours(profile))
         .map(|profile| profile.name_any())
         .collect();
-    let plan = plan::plan(&observed.collect(), &declared);
+    let named = profiles.iter().filter(|profile| is_ours(profile));
+    let known =
+        named.filter_map(|profile| Some((class(&Class::of(profile)?.facts), profile.name_any())));
+    let plan = plan::plan(&observed.collect(), &known.collect(), &declared);
     Some(Seen {
         plan,
         nodes,
@@ -116,7 +119,7 @@ async fn once(
                 "host profile observed"
             );
         }
-        let status = observed_status(wanted, current, counts.get(name));
+        let status = observed_status(wanted, current, of(counts, name));
         write_status(writer, name, current, status).await?;
     }
     // Labels go before old profiles do, so that a node never points at nothing for long.
@@ -136,11 +139,16 @@ async fn once(
                 info!(profile = name, "no node is of this class any more");
             }
         } else {
-            let status = declared_status(profile, counts.get(&name));
+            let status = declared_status(profile, of(counts, &name));
             write_status(writer, &name, Some(profile), status).await?;
         }
     }
     Ok(())
+}
+
+fn of(counts: &Counts, profile: &str) -> Option<VerdictCounts> {
+    let counts = counts.as_ref()?;
+    Some(counts.get(profile).cloned().unwrap_or_default())
 }
 
 /// Whether a node's labels are not as wanted, also if somebody else wrote one of ours.
@@ -167,7 +175,7 @@ async fn write_status(
 fn observed_status(
     wanted: &plan::Profile,
     current: Option<&Arc<HostProfile>>,
-    counts: Option<&VerdictCounts>,
+    counts: Option<VerdictCounts>,
 ) -> HostProfileStatus {
     let facts = HostFacts::from(&wanted.facts);
     let sources = wanted.sources.iter();
@@ -187,10 +195,7 @@ fn observed_status(
     }
 }
 
-fn declared_status(
-    profile: &Arc<HostProfile>,
-    counts: Option<&VerdictCounts>,
-) -> HostProfileStatus {
+fn declared_status(profile: &Arc<HostProfile>, counts: Option<VerdictCounts>) -> HostProfileStatus {
     let declared = profile.spec.facts.clone().unwrap_or_default();
     let (facts, reason, message) = match (&profile.spec.facts, host::HostFacts::try_from(&declared))
     {
@@ -224,7 +229,7 @@ fn summary(
     current: Option<&Arc<HostProfile>>,
     facts: &host::HostFacts,
     wire: HostFacts,
-    counts: Option<&VerdictCounts>,
+    counts: Option<VerdictCounts>,
     condition: &Wanted<'_>,
 ) -> HostProfileStatus {
     let before = current.and_then(|current| current.status.as_ref());
@@ -237,7 +242,8 @@ fn summary(
         os,
         kernel: facts.kernel.as_ref().map(|kernel| kernel.series()),
         facts: Some(wire),
-        workloads: Some(counts.cloned().unwrap_or_default()),
+        // What the leader before counted stays until this one has counted.
+        workloads: counts.or_else(|| before.and_then(|before| before.workloads.clone())),
         conditions: condition::merge(
             conditions,
             std::slice::from_ref(condition),

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hostfit_crds::CompatReport;
 use hostfit_crds::fleet::{Class, fleet};
+use hostfit_crds::host_profile::Origin;
 use hostfit_crds::policies::Policies;
-use hostfit_crds::{CompatReport, HostProfile};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_process::Shutdown;
@@ -35,6 +36,8 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(3);
 /// Counters in statuses of matrices are written at most this often.
 const MATRIX_PERIOD: Duration = Duration::from_secs(10);
+/// How long the first answers of registries are waited for before anything is counted.
+const WARM_UP: Duration = Duration::from_secs(60);
 /// Dates decide about ends of support: look again even if nothing changes.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -47,6 +50,7 @@ pub(crate) struct Reports {
     pub(crate) counts: watch::Sender<Counts>,
     pub(crate) conflicts: watch::Receiver<Conflicts>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) started: Instant,
 }
 
 impl Reports {
@@ -108,7 +112,7 @@ impl Reports {
         let wanted: BTreeSet<_> = references
             .filter_map(|image| image.reference.as_ref().ok().cloned())
             .collect();
-        let images_due = self.images.want(wanted, platforms(&fleet));
+        let images_due = self.images.want(wanted, Platforms::of(fleet.platforms()));
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
         let now = jiff::Timestamp::now();
         let view = plan::View {
@@ -121,14 +125,15 @@ impl Reports {
             now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
         };
         let plan = plan::plan(&items, &reports, &view);
-        self.write(&plan, &reports).await?;
-        // Counts of half the workloads would look like good news.
-        if plan.is_partial {
+        let written = self.write(&plan, &reports).await;
+        // Right after the start, counts of half the workloads would look like good news.
+        if plan.is_partial && self.started.elapsed() < WARM_UP {
             return Ok(images_due);
         }
+        let counted = Some(plan.by_host.clone());
         self.counts.send_if_modified(|counts| {
-            let changed = *counts != plan.by_host;
-            counts.clone_from(&plan.by_host);
+            let changed = *counts != counted;
+            *counts = counted;
             changed
         });
         self.metrics.record(&plan, &fleet);
@@ -151,59 +156,53 @@ impl Reports {
         } else {
             due = Some(due.map_or(*matrices_due, |due| due.min(*matrices_due)));
         }
+        written?;
         Ok(due)
     }
 
+    /// Writes each report on its own: one that the API server refuses must not keep the others waiting.
     async fn write(&self, plan: &plan::Plan, reports: &[Arc<CompatReport>]) -> kube::Result<()> {
+        let mut failed = None;
         for report in &plan.write {
-            self.writer.report(report).await?;
-            self.metrics.report_written();
+            match self.writer.report(report).await {
+                Ok(_) => self.metrics.report_written(),
+                Err(error) => {
+                    warn!(namespace = report.namespace(), report = report.name_any(), %error, "report not written");
+                    failed = Some(error);
+                }
+            }
         }
         for report in reports.iter().filter(|report| plan.is_obsolete(report)) {
-            self.writer.delete_report(report).await?;
-            info!(
-                namespace = report.namespace(),
-                report = report.name_any(),
-                "the workload is gone, and so is its report"
-            );
+            match self.writer.delete_report(report).await {
+                Ok(_) => info!(
+                    namespace = report.namespace(),
+                    report = report.name_any(),
+                    "the workload is gone, and so is its report"
+                ),
+                Err(error) => failed = Some(error),
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 
-/// The fleet as the operator itself observes it: it need not wait for the labels that it is about to write.
-fn known_fleet(world: &World) -> Option<Fleet> {
+/// The fleet as the operator itself observes it: it need not wait for the profiles that it is about to write.
+pub(crate) fn known_fleet(world: &World) -> Option<Fleet> {
     let nodes::Seen {
         plan,
         nodes,
         profiles,
     } = nodes::planned(world)?;
-    let observed = plan.profiles.iter().map(|(name, profile)| Class {
-        name: name.clone(),
-        facts: profile.facts.clone(),
-        declared: None,
+    let observed = plan.profiles.into_iter().map(|(name, profile)| Class {
+        name,
+        facts: profile.facts,
+        origin: Origin::Observed,
+        labels: None,
     });
-    let of_people = |profile: &&Arc<HostProfile>| !nodes::is_ours(profile);
-    let declared = profiles
-        .iter()
-        .filter(of_people)
-        .filter_map(|profile| Class::of(profile));
-    let profile = |node: &str| {
-        let labels = plan.labels.get(node)?;
-        labels
-            .get(hostfit_crds::names::HOST_PROFILE)
-            .map(String::as_str)
-    };
-    let names: Vec<_> = nodes.iter().map(|node| node.name_any()).collect();
-    let joined = nodes
-        .iter()
-        .zip(&names)
-        .map(|(node, name)| (node.as_ref(), profile(name)));
-    Some(fleet(observed.chain(declared), joined))
-}
-
-/// The platforms of the cluster's hosts: no other contents are fetched.
-fn platforms(fleet: &Fleet) -> Platforms {
-    let facts = fleet.hosts().iter().map(|host| &host.facts);
-    Platforms::of(facts.filter_map(|facts| Some((facts.os_family()?, facts.architecture.clone()?))))
+    let of_people = profiles.iter().filter(|profile| !nodes::is_ours(profile));
+    let declared = of_people.filter_map(|profile| Class::of(profile));
+    Some(fleet(
+        observed.chain(declared),
+        nodes.iter().map(AsRef::as_ref),
+    ))
 }

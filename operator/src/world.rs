@@ -36,6 +36,17 @@ pub(crate) struct World {
     pub(crate) anything_changed: Changed,
 }
 
+/// Kinds of workloads that are watched, as owners are told.
+const WATCHED: [&str; 7] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "CronJob",
+    "Node",
+];
+
 /// All objects of a kind. Objects of a list do not say of what kind they are.
 #[derive(Clone)]
 struct Kind<S: Clone + 'static> {
@@ -120,6 +131,9 @@ impl World {
                 .items(excluded, |spec| &spec.job_template.spec.template.spec)?,
         );
         items.extend(self.pods.items(excluded, |spec| spec)?);
+        // Of what an unheard-of controller makes, one speaks for all.
+        let mut seen = BTreeSet::new();
+        items.retain(|item| seen.insert(item.target.uid.clone()));
         Some(items)
     }
 
@@ -150,22 +164,30 @@ impl<S: Clone> Kind<S> {
         pod: fn(&S) -> &PodSpec,
     ) -> Option<Item> {
         let namespace = object.namespace()?;
-        // What a controller makes is reported on the controller.
-        let owned = object
-            .owner_references()
-            .iter()
-            .any(|owner| owner.controller == Some(true));
-        if owned || excluded.contains(&namespace) || object.meta().deletion_timestamp.is_some() {
+        if excluded.contains(&namespace) || object.meta().deletion_timestamp.is_some() {
             return None;
         }
-        Some(Item {
-            namespace,
-            target: TargetRef {
+        let mut owners = object.owner_references().iter();
+        let target = match owners.find(|owner| owner.controller == Some(true)) {
+            // What a workload that we watch makes is reported there.
+            Some(owner) if WATCHED.contains(&owner.kind.as_str()) => return None,
+            // A kind that we do not know, for example of a custom resource: its pods speak for it.
+            Some(owner) if self.resource.kind == "Pod" => TargetRef {
+                api_version: owner.api_version.clone(),
+                kind: owner.kind.clone(),
+                name: owner.name.clone(),
+                uid: owner.uid.clone(),
+            },
+            _ => TargetRef {
                 api_version: self.resource.api_version.clone(),
                 kind: self.resource.kind.clone(),
                 name: object.name_any(),
                 uid: object.uid()?,
             },
+        };
+        Some(Item {
+            namespace,
+            target,
             generation: object.meta().generation,
             workload: pod(&object.spec).clone().into(),
         })

@@ -30,7 +30,7 @@ pub(crate) struct Wishes {
 }
 
 /// What the Secret is to hold, and what webhook configurations are to trust.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Material {
     pub(crate) data: BTreeMap<String, ByteString>,
     pub(crate) changed: bool,
@@ -45,12 +45,22 @@ impl Material {
     }
 }
 
-/// What the Secret is to hold. `trusted` says whether every webhook configuration already holds the bundle of the
-/// Secret: a leaf of a new authority is only issued then, so that no call meets a signer that is not trusted yet.
+/// What the webhook configurations trust now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live<'a> {
+    /// Their bundle, as far as one is there.
+    pub(crate) bundle: &'a [u8],
+    /// All of them hold the bundle of the Secret.
+    pub(crate) is_current: bool,
+}
+
+/// What the Secret is to hold. A leaf of a new authority is only issued when every webhook configuration trusts it, so
+/// that no call meets a signer that is not trusted yet; and the authority before it stays trusted, because its leaf is
+/// served until the kubelet has brought the new one.
 pub(crate) fn renew(
     current: &BTreeMap<String, ByteString>,
     wishes: &Wishes,
-    trusted: bool,
+    live: Live<'_>,
     now: OffsetDateTime,
 ) -> Result<Material, rcgen::Error> {
     let mut data = current.clone();
@@ -62,10 +72,9 @@ pub(crate) fn renew(
     if due {
         let made = Authority::make(wishes, now)?;
         let mut bundle = made.pem.clone();
-        // The old one stays trusted while leaves that it signed are in use.
-        if let Some(old) = &authority {
-            bundle.push_str(&old.pem);
-        }
+        // Without the Secret, what is live tells which authority signed the leaf in use.
+        let old = authority.as_ref().map(|old| old.pem.clone());
+        bundle.push_str(&old.or_else(|| first_pem(live.bundle)).unwrap_or_default());
         data.insert(BUNDLE.to_owned(), ByteString(bundle.into_bytes()));
         data.insert(
             CA_KEY.to_owned(),
@@ -86,7 +95,7 @@ pub(crate) fn renew(
             .as_ref()
             .is_some_and(|leaf| leaf.issuer == authority.subject);
         let expired = leaf.as_ref().is_none_or(|leaf| now > leaf.validity.end);
-        let may_issue = trusted || signed || expired;
+        let may_issue = live.is_current || signed || expired;
         if (!fresh || !signed) && may_issue {
             let (leaf, key) = authority.sign(wishes, now)?;
             data.insert(LEAF.to_owned(), ByteString(leaf.into_bytes()));
@@ -119,10 +128,10 @@ impl Validity {
         }
     }
 
-    /// After two thirds of its life.
+    /// After two thirds of its life, which began when it was issued.
     fn is_due(&self, now: OffsetDateTime) -> bool {
-        let life = self.end - self.start;
-        now >= self.start + life * 2 / 3
+        let issued = self.start + BACKDATED;
+        now >= issued + (self.end - issued) * 2 / 3
     }
 }
 
@@ -157,6 +166,14 @@ impl Certificate {
     }
 }
 
+/// The first certificate of a bundle, if it is one.
+fn first_pem(bundle: &[u8]) -> Option<String> {
+    let end = "-----END CERTIFICATE-----";
+    let (pem, _) = std::str::from_utf8(bundle).ok()?.split_once(end)?;
+    let pem = format!("{pem}{end}\n");
+    Certificate::first(Some(&ByteString(pem.clone().into_bytes()))).map(|_| pem)
+}
+
 struct Authority {
     pem: String,
     key: KeyPair,
@@ -168,9 +185,7 @@ impl Authority {
     /// The first certificate of the bundle, with its key.
     fn read(data: &BTreeMap<String, ByteString>) -> Option<Self> {
         let certificate = Certificate::first(data.get(BUNDLE))?;
-        let bundle = std::str::from_utf8(&data.get(BUNDLE)?.0).ok()?;
-        let end = "-----END CERTIFICATE-----\n";
-        let pem = bundle.split_inclusive(end).next()?.to_owned();
+        let pem = first_pem(&data.get(BUNDLE)?.0)?;
         let key = std::str::from_utf8(&data.get(CA_KEY)?.0).ok()?;
         Some(Self {
             pem,
@@ -241,12 +256,21 @@ mod tests {
         }
     }
 
+    const NOWHERE: Live<'_> = Live {
+        bundle: &[],
+        is_current: false,
+    };
+    const EVERYWHERE: Live<'_> = Live {
+        bundle: &[],
+        is_current: true,
+    };
+
     fn start() -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
     }
 
     fn first() -> Material {
-        renew(&BTreeMap::new(), &wishes(), false, start()).unwrap()
+        renew(&BTreeMap::new(), &wishes(), NOWHERE, start()).unwrap()
     }
 
     fn leaf_is_signed_by_first(material: &Material) -> bool {
@@ -265,7 +289,7 @@ mod tests {
         let leaf = Certificate::first(material.data.get(LEAF)).unwrap();
         assert_eq!(leaf.names, wishes().names);
         assert_eq!(leaf.validity.start, start() - BACKDATED);
-        let again = renew(&material.data, &wishes(), true, start() + 59 * DAY).unwrap();
+        let again = renew(&material.data, &wishes(), EVERYWHERE, start() + 59 * DAY).unwrap();
         assert!(!again.changed);
         assert_eq!(again.data, material.data);
     }
@@ -273,7 +297,7 @@ mod tests {
     #[test]
     fn a_leaf_is_renewed_after_two_thirds_of_its_life_or_when_the_service_is_renamed() {
         let material = first();
-        let later = renew(&material.data, &wishes(), true, start() + 61 * DAY).unwrap();
+        let later = renew(&material.data, &wishes(), EVERYWHERE, start() + 61 * DAY).unwrap();
         assert!(later.changed && later.data[LEAF] != material.data[LEAF]);
         assert_eq!(later.data[BUNDLE], material.data[BUNDLE]);
         let renamed = Wishes {
@@ -281,7 +305,7 @@ mod tests {
             ..wishes()
         };
         assert!(
-            renew(&material.data, &renamed, true, start())
+            renew(&material.data, &renamed, EVERYWHERE, start())
                 .unwrap()
                 .changed
         );
@@ -292,18 +316,37 @@ mod tests {
         let old = first();
         let late = start() + 2434 * DAY;
         // The leaf of that time, renewed by the old authority.
-        let old = renew(&old.data, &wishes(), true, start() + 2400 * DAY).unwrap();
-        let rotated = renew(&old.data, &wishes(), true, late).unwrap();
+        let old = renew(&old.data, &wishes(), EVERYWHERE, start() + 2400 * DAY).unwrap();
+        let rotated = renew(&old.data, &wishes(), EVERYWHERE, late).unwrap();
         assert!(rotated.changed);
         assert_eq!(rotated.data[LEAF], old.data[LEAF]);
         let bundle = String::from_utf8(rotated.bundle().to_vec()).unwrap();
         assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
         // Not yet everywhere trusted: the leaf stays.
-        let waiting = renew(&rotated.data, &wishes(), false, late).unwrap();
+        let waiting = renew(&rotated.data, &wishes(), NOWHERE, late).unwrap();
         assert!(!waiting.changed);
-        let done = renew(&rotated.data, &wishes(), true, late).unwrap();
+        let done = renew(&rotated.data, &wishes(), EVERYWHERE, late).unwrap();
         assert!(done.changed && leaf_is_signed_by_first(&done));
         assert_eq!(done.data[BUNDLE], rotated.data[BUNDLE]);
+    }
+
+    #[test]
+    fn a_lost_secret_does_not_cut_off_the_leaf_in_use() {
+        let old = first();
+        let live = Live {
+            bundle: old.bundle(),
+            is_current: false,
+        };
+        let made = renew(&BTreeMap::new(), &wishes(), live, start()).unwrap();
+        let bundle = String::from_utf8(made.bundle().to_vec()).unwrap();
+        assert!(bundle.ends_with(std::str::from_utf8(old.bundle()).unwrap()));
+        assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
+        let garbage = Live {
+            bundle: b"garbage",
+            is_current: false,
+        };
+        let made = renew(&BTreeMap::new(), &wishes(), garbage, start()).unwrap();
+        assert!(made.bundle().starts_with(b"-----BEGIN") && made.bundle().len() < 1000);
     }
 
     #[test]
@@ -312,7 +355,7 @@ mod tests {
         for key in [LEAF, BUNDLE, CA_KEY] {
             let mut data = material.data.clone();
             data.insert(key.to_owned(), ByteString(b"garbage".to_vec()));
-            let repaired = renew(&data, &wishes(), false, start()).unwrap();
+            let repaired = renew(&data, &wishes(), NOWHERE, start()).unwrap();
             assert!(repaired.changed, "{key}");
             assert!(leaf_is_signed_by_first(&repaired), "{key}");
         }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use hostfit_crds::names;
 use hostfit_engine::host::{HostFact, HostFacts};
-use hostfit_engine::version::DottedVersion;
 
-use super::observe::Observed;
+use hostfit_crds::node::{Observed, class};
 
 /// A class of nodes, as its HostProfile is to say.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +27,13 @@ pub(crate) struct Plan {
     pub(crate) labels: BTreeMap<String, BTreeMap<&'static str, String>>,
 }
 
-/// Groups nodes that offer the same, and names the groups. `taken` are names of profiles that people declared.
-pub(crate) fn plan(nodes: &BTreeMap<String, Observed>, taken: &[String]) -> Plan {
+/// Groups nodes that offer the same, and names the groups. `known` are the classes that have a name already, and keep
+/// it: people's rows speak of it. `taken` are names of profiles that people declared.
+pub(crate) fn plan(
+    nodes: &BTreeMap<String, Observed>,
+    known: &BTreeMap<Vec<String>, String>,
+    taken: &[String],
+) -> Plan {
     let mut classes: BTreeMap<Vec<String>, (Profile, Vec<&String>)> = BTreeMap::new();
     for (node, observed) in nodes {
         let (profile, members) = classes.entry(class(&observed.facts)).or_insert_with(|| {
@@ -44,11 +48,7 @@ pub(crate) fn plan(nodes: &BTreeMap<String, Observed>, taken: &[String]) -> Plan
         profile.nodes += 1;
         members.push(node);
     }
-    let names = unique_names(
-        &classes.keys().cloned().collect::<Vec<_>>(),
-        &classes,
-        taken,
-    );
+    let names = unique_names(&classes, known, taken);
     let mut plan = Plan::default();
     for ((profile, members), name) in classes.into_values().zip(names) {
         for node in members {
@@ -59,41 +59,6 @@ pub(crate) fn plan(nodes: &BTreeMap<String, Observed>, taken: &[String]) -> Plan
         plan.profiles.insert(name, profile);
     }
     plan
-}
-
-/// What makes nodes the same. Patches of versions do not: else every security update would make a new class.
-fn class(facts: &HostFacts) -> Vec<String> {
-    let show = |value: Option<String>| value.unwrap_or_default();
-    let series = |version: &Option<DottedVersion>| show(version.as_ref().map(minor));
-    vec![
-        show(facts.os.as_ref().map(ToString::to_string)),
-        show(facts.kernel.as_ref().map(|kernel| kernel.series())),
-        show(facts.architecture.clone()),
-        show(facts.cpu_level.map(|level| level.to_string())),
-        show(facts.cgroup.map(|version| version.to_string())),
-        show(facts.selinux.map(|selinux| selinux.to_string())),
-        show(facts.runtime.as_ref().map(|runtime| {
-            format!(
-                "{}{}",
-                runtime.name,
-                series(&runtime.version).replace('.', "")
-            )
-        })),
-        series(&facts.kubelet),
-        series(&facts.nvidia_driver),
-        series(&facts.cuda),
-        series(&facts.compute_capability),
-    ]
-}
-
-/// Major and minor number.
-fn minor(version: &DottedVersion) -> String {
-    version
-        .to_string()
-        .split('.')
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(".")
 }
 
 fn oldest(facts: &mut HostFacts, other: &HostFacts) {
@@ -115,40 +80,54 @@ fn oldest(facts: &mut HostFacts, other: &HostFacts) {
 /// `rhel94-k514`, `ubuntu2204-gpu535`: what people would say. Where two classes would have one name, what they differ
 /// in is added.
 fn unique_names(
-    keys: &[Vec<String>],
     classes: &BTreeMap<Vec<String>, (Profile, Vec<&String>)>,
+    known: &BTreeMap<Vec<String>, String>,
     taken: &[String],
 ) -> Vec<String> {
-    let short: Vec<_> = classes
-        .values()
-        .map(|(profile, _)| short_name(&profile.facts))
-        .collect();
+    let short = |profile: &Profile| short_name(&profile.facts);
+    let used: Vec<&String> = taken.iter().chain(known.values()).collect();
     let mut names = Vec::new();
-    for (key, name) in keys.iter().zip(&short) {
-        let twins: Vec<_> = keys
+    let mut made: Vec<String> = Vec::new();
+    for (key, (profile, _)) in classes {
+        if let Some(name) = known.get(key).filter(|name| !taken.contains(name)) {
+            names.push(name.clone());
+            continue;
+        }
+        let mut unique = short(profile);
+        let twins: Vec<_> = classes
             .iter()
-            .zip(&short)
-            .filter(|(other, short)| *short == name && *other != key)
+            .filter(|(other, (profile, _))| *other != key && short(profile) == unique)
             .map(|(other, _)| other)
             .collect();
-        let mut unique = name.clone();
         for (part, prefix) in PARTS {
             let mine = key.get(*part).map(String::as_str).unwrap_or_default();
-            let differs = twins
+            if twins
                 .iter()
-                .any(|twin| twin.get(*part).is_none_or(|theirs| theirs != mine));
-            if differs {
+                .any(|twin| twin.get(*part).is_none_or(|theirs| theirs != mine))
+            {
                 let text = if mine.is_empty() { "unknown" } else { mine };
                 unique.push_str(&format!("-{prefix}{}", dns(text)));
             }
         }
-        while taken.contains(&unique) || names.contains(&unique) {
-            unique.push_str("-observed");
+        let mut name: String = unique.chars().take(LONGEST).collect();
+        let mut number = 2;
+        while used.contains(&&name) || made.contains(&name) {
+            let suffix = format!("-{number}");
+            name = unique
+                .chars()
+                .take(LONGEST - suffix.len())
+                .chain(suffix.chars())
+                .collect();
+            number += 1;
         }
-        names.push(unique);
+        made.push(name.clone());
+        names.push(name);
     }
     names
 }
+
+/// A name is also the value of a label.
+const LONGEST: usize = 63;
 
 /// Parts of a class beyond the short name, with what makes them readable.
 const PARTS: &[(usize, &str)] = &[
@@ -262,6 +241,7 @@ mod tests {
             .map(|(i, facts)| (format!("n{i}"), observed(facts)));
         plan(
             &nodes.collect(),
+            &BTreeMap::new(),
             &taken.iter().map(|t| t.to_string()).collect::<Vec<_>>(),
         )
     }
@@ -351,9 +331,30 @@ mod tests {
     #[test]
     fn a_declared_name_is_not_taken_over() {
         let plan = planned(&[host("amzn", "2023", "6.1.97")], &["amzn2023-k61"]);
+        assert_eq!(plan.profiles.keys().collect::<Vec<_>>(), ["amzn2023-k61-2"]);
+    }
+
+    #[test]
+    fn a_class_keeps_its_name_when_another_one_appears() {
+        let base = host("debian", "12", "6.1.0-21-amd64");
+        let arm = HostFacts {
+            architecture: Some("arm64".to_owned()),
+            ..base.clone()
+        };
+        let known = [(class(&base), "debian12-k61".to_owned())].into();
+        let observed = |facts: &HostFacts| Observed {
+            facts: facts.clone(),
+            ..Observed::default()
+        };
+        let nodes = [
+            ("a".to_owned(), observed(&base)),
+            ("b".to_owned(), observed(&arm)),
+        ]
+        .into();
+        let plan = plan(&nodes, &known, &[]);
         assert_eq!(
             plan.profiles.keys().collect::<Vec<_>>(),
-            ["amzn2023-k61-observed"]
+            ["debian12-k61", "debian12-k61-arm64"]
         );
     }
 

@@ -110,7 +110,7 @@ impl Images {
         entry.due = Some(Instant::now() + pause);
         // An answer that did not come in time says nothing new: what was known stays.
         let late = matches!(facts.as_ref(), Fact::Unknown(Gap::NotFetchedInTime));
-        if !late || entry.facts.is_none() {
+        if !late {
             entry.facts = Some(facts);
         }
     }
