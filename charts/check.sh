@@ -131,10 +131,10 @@ holds defaults "brings objects of its own CRDs" '[.[] | select(.apiVersion | sta
 holds defaults "has no default SupportMatrix, or not before the BaseImages" 'defaults | test("^---\napiVersion: hostfit.dev/v1alpha1\nkind: SupportMatrix\n(?s).*mode: Warn\n.*kind: BaseImage\n")'
 holds defaults "runs one webhook pod only" 'named("Deployment"; "hostfit-webhook").spec | .replicas == 2 and .strategy.rollingUpdate == {maxUnavailable: 0, maxSurge: 1}'
 holds defaults "has a budget that can block a drain" 'kind("PodDisruptionBudget").spec | .maxUnavailable == 1 and .unhealthyPodEvictionPolicy == "AlwaysAllow"'
-holds defaults "does not wait for the certificate" 'named("Deployment"; "hostfit-webhook").spec.template.spec.volumes == [{name: "tls", secret: {secretName: "hostfit-webhook-tls"}}]'
+holds defaults "does not wait for the certificate" 'named("Deployment"; "hostfit-webhook").spec.template.spec.volumes == [{name: "tls", secret: {secretName: "hostfit-webhook-tls", items: [{key: "tls.crt", path: "tls.crt"}, {key: "tls.key", path: "tls.key"}]}}]'
 holds defaults "has switches on that are off" '(count("NetworkPolicy") == 0) and ([pods.spec.hostNetwork] | unique) == [null] and env("hostfit-webhook"; "HOSTFIT_REGISTRY_CREDENTIALS_DIR") == null'
 holds defaults "has another image" '[pods.spec.containers[0] | .image, .command[0]] == ["ghcr.io/hostfit/hostfit:0.1.0", "/usr/bin/hostfit-operator", "ghcr.io/hostfit/hostfit:0.1.0", "/usr/bin/hostfit-webhook"]'
-holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports"], verbs: ["get", "list", "watch"]}]'
+holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "hostprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
 
 # Each switch switches.
 holds enforce "does not fail closed" '[webhooks | .failurePolicy == "Fail" and .timeoutSeconds == 1] | all'
