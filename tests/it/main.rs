@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod admission;
 mod generated;
 mod matrix;
 mod registry;

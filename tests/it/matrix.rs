@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use hostfit_engine::finding::Code;
 
 mod case;
+mod hosts;
 mod judge;
 mod tables;
 
@@ -104,7 +105,10 @@ fn every_code_has_one_section_in_the_documentation() {
             let heading = line
                 .strip_prefix("## ")
                 .or_else(|| line.strip_prefix("### "))?;
-            heading.starts_with("HF").then(|| heading.get(..5)).flatten()
+            heading
+                .starts_with("HF")
+                .then(|| heading.get(..5))
+                .flatten()
         })
         .collect();
     for code in Code::ALL {
@@ -113,6 +117,9 @@ fn every_code_has_one_section_in_the_documentation() {
     }
     for section in sections {
         let known = Code::ALL.iter().any(|code| code.as_str() == section);
-        assert!(known, "docs/findings.md explains {section}, which no code is");
+        assert!(
+            known,
+            "docs/findings.md explains {section}, which no code is"
+        );
     }
 }

@@ -117,6 +117,23 @@ fn check(fact: &Arc<Fact<ImageFacts>>, expected: &str) {
 }
 
 #[tokio::test]
+async fn a_challenge_that_leads_nowhere_spoils_no_other_image() {
+    let fake = FakeRegistry::start().await;
+    fake.push("open", "1", &Image::default());
+    fake.push("guarded", "1", &Image::default());
+    fake.guard("guarded", Guard::Anonymous);
+    for fault in ["realm-metadata", "token-html", "token-500"] {
+        let registry = start(config(&fake));
+        let spoilt = image(&fake, &format!("evil/{fault}:1"));
+        assert!(ask(&registry, &spoilt).await.value().is_none(), "{fault}");
+        for name in ["open:1", "guarded:1"] {
+            let own = image(&fake, name);
+            check(&ask(&registry, &own).await, "linux/amd64 1000");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_plain_image_takes_two_requests_then_none_then_a_head() {
     let fake = FakeRegistry::start().await;
     let digest = fake.push("app", "1", &Image::default().label("version", "12"));

@@ -93,6 +93,8 @@ clusterDomain: cluster.local
 evictionHard: {memory.available: 100Mi, nodefs.available: "1%", imagefs.available: "1%"}
 imageGCHighThresholdPercent: 99
 nodeStatusReportFrequency: 10s
+# Secrets that changed reach their pods after this, not after a minute.
+syncFrequency: 5s
 EOF
 }
 

@@ -1,12 +1,11 @@
 //! A case → the real judge and the real policy, by the same ways on which the cluster's objects come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
 
-use hostfit_crds::fleet::{Class, fleet, labelled_profile};
+use hostfit_crds::SupportMatrixSpec;
 use hostfit_crds::workload::PodSpec;
-use hostfit_crds::{HostFacts, HostProfile, HostProfileSpec, HostProfileStatus, SupportMatrixSpec};
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable};
 use hostfit_engine::image::{Contents, Digest, ImageFacts, Platform, PlatformFacts};
@@ -15,10 +14,10 @@ use hostfit_engine::matrix::{Knowledge, Subject, evaluate};
 use hostfit_engine::policy::{Decision, Policy, decide};
 use hostfit_engine::verdict::{Judgement, Reason};
 use hostfit_engine::workload::Workload;
-use k8s_openapi::api::core::v1::Node;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::case::{Answer, Case, Expect, Host, Image, Proof, Role};
+use super::case::{Answer, Case, Expect, Image, Proof, Role};
+use super::hosts::fleet;
 use super::root;
 
 /// Judges a case; what differs from its expectation, in words.
@@ -28,7 +27,9 @@ pub(super) fn check(case: &Case) -> Result<(), String> {
     let mut trouble = Vec::new();
     let mut compare = |what: &str, expected: &str, got: &str| {
         if expected != got {
-            trouble.push(format!("  {what}\n    expected {expected}\n    got      {got}"));
+            trouble.push(format!(
+                "  {what}\n    expected {expected}\n    got      {got}"
+            ));
         }
     };
     compare("verdict", &case.expect.to_string(), &got.to_string());
@@ -101,7 +102,7 @@ fn admission_of(decision: &Decision) -> String {
             format!("warned {}", codes(&reasons.iter().collect::<Vec<_>>()))
         }
         Decision::Deny(refusal) => {
-            let reasons: Vec<_> = std::iter::once(&refusal.worst).chain(&refusal.others);
+            let reasons = std::iter::once(&refusal.worst).chain(&refusal.others);
             format!("refused {}", codes(&reasons.collect::<Vec<_>>()))
         }
     }
@@ -126,9 +127,7 @@ fn judge(case: &Case) -> Result<(Judgement, Decision), String> {
         .zip(&facts)
         .map(|(image, facts)| Subject { image, facts })
         .collect();
-    let (profiles, nodes) = hosts(&case.host)?;
-    let joined = nodes.iter().map(|node| (node, labelled_profile(node)));
-    let fleet = fleet(profiles.iter().filter_map(Class::of), joined);
+    let fleet = fleet(&case.host)?;
     let catalog = Catalog::new(case.image.iter().enumerate().filter_map(followed));
     let knowledge = Knowledge {
         catalog: &catalog,
@@ -152,7 +151,7 @@ fn policy(matrix: Option<&Value>) -> Result<Policy, String> {
 }
 
 /// The first field that was written and not read.
-fn unknown_field(written: &Value, read: &Value, path: &str) -> Option<String> {
+pub(super) fn unknown_field(written: &Value, read: &Value, path: &str) -> Option<String> {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => written.iter().find_map(|(key, value)| {
             let path = format!("{path}.{key}");
@@ -245,15 +244,18 @@ fn followed((index, image): (usize, &Image)) -> Option<(Digest, KnownBase)> {
 
 /// The layers of a published base image, from the table that the engine holds.
 fn published(base: &str, architecture: &str) -> Result<Digest, String> {
-    static TABLE: LazyLock<String> = LazyLock::new(|| {
-        fs::read_to_string(root().join("engine/data/known_bases.tsv")).unwrap()
-    });
-    let row = TABLE.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    static TABLE: LazyLock<String> =
+        LazyLock::new(|| fs::read_to_string(root().join("engine/data/known_bases.tsv")).unwrap());
+    let row = TABLE
+        .lines()
+        .map(|line| line.split('\t').collect::<Vec<_>>());
     let mut row = row.filter(|row| {
         let own = row.get(1).map(|it| it.split('/').next());
         row.first() == Some(&base) && own == Some(Some(architecture))
     });
-    let row = row.next().ok_or_else(|| format!("{base} is not published"))?;
+    let row = row
+        .next()
+        .ok_or_else(|| format!("{base} is not published"))?;
     row.get(5)
         .and_then(|chain| chain.parse().ok())
         .ok_or_else(|| format!("{base} has no chain"))
@@ -271,10 +273,16 @@ fn facts(index: usize, image: &Image) -> Result<Fact<ImageFacts>, String> {
     };
     let gap = match detail.registry {
         Answer::Answers | Answer::AnswersGarbageForConfigs => None,
-        Answer::RefusesAccess => Some(Gap::Unauthorized { registry: registry() }),
-        Answer::LimitsOurRate => Some(Gap::RateLimited { registry: registry() }),
+        Answer::RefusesAccess => Some(Gap::Unauthorized {
+            registry: registry(),
+        }),
+        Answer::LimitsOurRate => Some(Gap::RateLimited {
+            registry: registry(),
+        }),
         Answer::IsTooSlow => Some(Gap::NotFetchedInTime),
-        Answer::HasNoSuchImage => Some(Gap::NotFound { registry: registry() }),
+        Answer::HasNoSuchImage => Some(Gap::NotFound {
+            registry: registry(),
+        }),
         Answer::CannotBeReached => Some(unreachable(Unreachable::NoAnswer)),
         Answer::MayNotBeAsked => Some(unreachable(Unreachable::NotAllowed)),
         Answer::AnswersGarbage => Some(garbage()),
@@ -335,73 +343,4 @@ fn contents(index: usize, image: &Image, architecture: &str) -> Result<Contents,
         history: detail.history.clone(),
         ..Contents::default()
     })
-}
-
-/// The profiles and nodes that an operator would have made of the hosts.
-fn hosts(hosts: &[Host]) -> Result<(Vec<HostProfile>, Vec<Node>), String> {
-    let (mut profiles, mut nodes) = (Vec::new(), Vec::new());
-    for (index, host) in hosts.iter().enumerate() {
-        let (name, mut facts) = match host {
-            Host::Name(name) if name == "none" => continue,
-            Host::Name(name) if name == "not profiled yet" => {
-                nodes.push(node(index, &json!({}), &json!([]))?);
-                continue;
-            }
-            Host::Name(name) => (name.clone(), named(name)?),
-            Host::Facts(own) => {
-                let mut own = own.clone();
-                let like = own.remove("like");
-                let like = like.as_ref().and_then(Value::as_str);
-                let mut facts = like.map_or_else(|| Ok(Map::new()), named)?;
-                let name = own.remove("name");
-                let name = name.as_ref().and_then(Value::as_str).or(like);
-                facts.extend(own);
-                (name.unwrap_or("host").to_owned(), facts)
-            }
-        };
-        facts.retain(|_, value| value != "unknown");
-        let mut labels = facts.remove("nodeLabels").unwrap_or_else(|| json!({}));
-        let taints = facts.remove("taints").unwrap_or_else(|| json!([]));
-        let declared = facts.remove("declared").is_some();
-        let spec: HostFacts = serde_json::from_value(Value::Object(facts.clone()))
-            .map_err(|it| format!("host {name}: {it}"))?;
-        let read = serde_json::to_value(&spec).map_err(|it| it.to_string())?;
-        unknown_field(&Value::Object(facts), &read, &name).map_or(Ok(()), Err)?;
-        let mut profile = HostProfile::new(&name, HostProfileSpec::default());
-        if declared {
-            profile.spec.facts = Some(spec);
-            profile.spec.node_labels =
-                serde_json::from_value(labels).map_err(|it| it.to_string())?;
-        } else {
-            profile.status = Some(HostProfileStatus {
-                facts: Some(spec),
-                ..HostProfileStatus::default()
-            });
-            labels["hostfit.dev/host-profile"] = json!(name);
-            nodes.push(node(index, &labels, &taints)?);
-        }
-        if Class::of(&profile).is_none() {
-            return Err(format!("the facts of host {name} cannot be compared"));
-        }
-        profiles.push(profile);
-    }
-    Ok((profiles, nodes))
-}
-
-fn node(index: usize, labels: &Value, taints: &Value) -> Result<Node, String> {
-    let node = json!({
-        "metadata": {"name": format!("node-{index}"), "labels": labels},
-        "spec": {"taints": taints},
-    });
-    serde_json::from_value(node).map_err(|it| it.to_string())
-}
-
-/// The facts of a host of hosts.yaml.
-pub(super) fn named(name: &str) -> Result<Map<String, Value>, String> {
-    static HOSTS: LazyLock<BTreeMap<String, Map<String, Value>>> = LazyLock::new(|| {
-        let text = fs::read_to_string(root().join("tests/cases/hosts.yaml")).unwrap();
-        serde_saphyr::from_str(&text).unwrap()
-    });
-    let found = HOSTS.get(name).cloned();
-    found.ok_or_else(|| format!("hosts.yaml has no host {name}"))
 }

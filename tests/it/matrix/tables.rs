@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::case::{Case, Proof};
-use super::{cases, judge, root};
+use super::{cases, hosts, judge, root};
 
 /// The rows of a table, each by the names of its columns.
 fn table(name: &str) -> Vec<Vec<(String, String)>> {
@@ -62,14 +62,17 @@ fn every_row_of_the_vendors_matrices_has_a_case() {
             let [super::case::Host::Name(name)] = case.host.as_slice() else {
                 return false;
             };
-            let facts = judge::named(name).unwrap_or_default();
+            let facts = hosts::named(name).unwrap_or_default();
             let release = facts.get("osVersion").and_then(|it| it.as_str());
-            let within = |release: &str| {
-                release == version || release.starts_with(&format!("{version}."))
-            };
-            let vendor: Vec<_> = case.expect.findings.iter().filter(|it| {
-                it.starts_with("HF502") || it.starts_with("HF503")
-            }).map(String::as_str).collect();
+            let within =
+                |release: &str| release == version || release.starts_with(&format!("{version}."));
+            let vendor: Vec<_> = case
+                .expect
+                .findings
+                .iter()
+                .filter(|it| it.starts_with("HF502") || it.starts_with("HF503"))
+                .map(String::as_str)
+                .collect();
             own && facts.get("os").and_then(|it| it.as_str()) == Some(host.as_str())
                 && release.is_some_and(within)
                 && vendor == expected.into_iter().collect::<Vec<_>>()
@@ -93,7 +96,10 @@ fn every_release_is_supported_until_its_last_day_and_not_after() {
         checked += 1;
         let after = day_after(end);
         let matrix = json!({"rulePacks": ["eol"]});
-        for (today, image, host) in [(end, "Pass", "Pass"), (&after, "Warn (HF501 Warn)", "Warn (HF507 Warn)")] {
+        for (today, image, host) in [
+            (end, "Pass", "Pass"),
+            (&after, "Warn (HF501 Warn)", "Warn (HF507 Warn)"),
+        ] {
             check(json!({
                 "case": format!("image {id} {version} on {today}"), "today": today, "matrix": matrix,
                 "image": format!("{id} {version} (layers)"), "host": "talos-1.11", "expect": image,
@@ -138,7 +144,10 @@ fn every_release_needs_the_cpu_and_the_kernel_of_its_row() {
             1 => "Pass",
             _ => "Unknown (HF904 Unknown)",
         };
-        judged(json!({"like": "debian-13", "cpuLevel": "unknown"}), unknown.to_owned());
+        judged(
+            json!({"like": "debian-13", "cpuLevel": "unknown"}),
+            unknown.to_owned(),
+        );
 
         let checks = field(&row, "kernel_check_active") == "yes";
         let needed = field(&row, "min_kernel_x86_64");
@@ -149,7 +158,14 @@ fn every_release_needs_the_cpu_and_the_kernel_of_its_row() {
         }
         let oldest = json!({"like": "debian-13", "kernel": "2.4.37"});
         judged(oldest, outcome("HF201", !checks, definite));
-        let unknown = if checks { "Unknown (HF904 Unknown)" } else { "Pass" };
-        judged(json!({"like": "debian-13", "kernel": "unknown"}), unknown.to_owned());
+        let unknown = if checks {
+            "Unknown (HF904 Unknown)"
+        } else {
+            "Pass"
+        };
+        judged(
+            json!({"like": "debian-13", "kernel": "unknown"}),
+            unknown.to_owned(),
+        );
     }
 }

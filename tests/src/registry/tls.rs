@@ -4,12 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::certificate::Authority;
 
 /// Accepts connections and shakes hands. Who breaks off is forgotten.
 pub(super) struct Listener {
@@ -38,27 +40,19 @@ impl axum::serve::Listener for Listener {
 
 /// An acceptor for the name `localhost`, and the PEM of the authority that signed it.
 pub(super) fn localhost() -> (TlsAcceptor, String) {
-    let key = || KeyPair::generate().expect("keys can be made");
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.distinguished_name
-        .push(DnType::CommonName, "hostfit test authority");
-    let ca = CertifiedIssuer::self_signed(ca, key()).expect("the parameters are valid");
-    let leaf_key = key();
-    let mut leaf = CertificateParams::new(["localhost".to_owned()]).expect("a valid name");
-    leaf.distinguished_name
-        .push(DnType::CommonName, "localhost");
-    let leaf = leaf
-        .signed_by(&leaf_key, &ca)
-        .expect("the authority can sign");
-    let leaf_key =
-        PrivateKeyDer::try_from(leaf_key.serialize_der()).expect("a key that was just made");
+    let authority = Authority::new();
+    let leaf = authority.issue("localhost");
+    let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider knows TLS 1.3")
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], leaf_key)
+        .with_single_cert(
+            vec![certificate.expect("a certificate that was just made")],
+            key.expect("a key that was just made"),
+        )
         .expect("the key belongs to the certificate");
-    (TlsAcceptor::from(Arc::new(config)), ca.pem())
+    (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }

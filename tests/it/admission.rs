@@ -1,0 +1,10 @@
+//! The real webhook, as a process of its own, over real TLS, between an API server and a registry that misbehave.
+
+mod door;
+mod images;
+mod pods;
+mod policy;
+mod readiness;
+mod review;
+mod stand;
+mod words;
