@@ -26,6 +26,10 @@ test: ## Build and pass every test that needs no special hardware.
 	cargo test --workspace --locked
 	@tests/e2e/test.sh
 
+.PHONY: bench
+bench: ## Measure beside floors, in one run on this machine (a cluster on the side, if root; numbers are no test).
+	@tests/bench/bench.sh
+
 .PHONY: check
 check: ## Formatting, lints, architecture, chart.
 	cargo fmt --all --check

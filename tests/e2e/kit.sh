@@ -5,7 +5,7 @@ CONTEXT=${IN_NS:-}
 OUTPUT=$(mktemp)
 SCRATCH=$(mktemp -d)
 STARTED=$(date +%s)
-trap 'rm -rf "$OUTPUT" "$SCRATCH"; load_stop 2>/dev/null || true' EXIT
+trap 'load_stop 2>/dev/null || true; rm -rf "$OUTPUT" "$SCRATCH"' EXIT
 
 # In the local cluster's network, or as you are.
 kubectl() { $CONTEXT "$(type -P kubectl)" "$@"; }
@@ -74,6 +74,28 @@ push_images() {
   if [ "${#plain[@]}" -gt 0 ]; then VALUES+=(--set "registry.plainHTTP={$(IFS=,; echo "${plain[*]}")}"); fi
   VALUES+=(--set-json "baseImages=$(jq -cn --arg registry "$REGISTRY" '[["rhel6", "6.10"], ["ubi8", "8.10"]]
     | map({name: .[0], spec: {repository: "\($registry)/bases/\(.[0])", tags: [.[1]]}})')")
+}
+
+# install [ARGUMENT…] and uninstall: the release of the cases, in mode Warn.
+install() {
+  helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" "$@" >/dev/null
+}
+uninstall() {
+  helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null
+  kubectl delete namespace "$NS" --wait=false >/dev/null
+  eventually 40 "nothing is left" nothing_left
+  kubectl delete smx,hprof,bimg --all >/dev/null
+}
+
+# fails_with WORDS COMMAND… : it fails, and says why.
+fails_with() {
+  local words=$1
+  shift
+  if "$@" >"$SCRATCH/fails" 2>&1; then
+    echo "it did not fail"
+    return 1
+  fi
+  grep -qF -- "$words" "$SCRATCH/fails" || { cat "$SCRATCH/fails"; return 1; }
 }
 
 # The private registry belongs to the local cluster.

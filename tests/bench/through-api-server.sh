@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# What Hostfit costs a cluster: pod creations with and without it, idle memory, size of its reports.
+# Needs the environment of tests/e2e/cluster.sh, and BENCH.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/e2e/kit.sh
+
+NS=shop
+ROUNDS=5
+CONFIGURATIONS=validatingwebhookconfigurations,mutatingwebhookconfigurations
+
+row() { # PAIRS-FILE OPTION…
+  local pairs=$1
+  shift
+  "$BENCH" row "$@" <"$pairs"
+}
+
+# workload NAME IMAGE…  a Deployment that may land on every node, one container for each image.
+workload() {
+  local name=$1
+  shift
+  jq -cn --arg name "$name" --args '{apiVersion: "apps/v1", kind: "Deployment", metadata: {name: $name},
+    spec: {replicas: 1, selector: {matchLabels: {app: $name}}, template: {metadata: {labels: {app: $name}},
+      spec: {tolerations: [{key: "kwok.x-k8s.io/node", operator: "Exists"}],
+        containers: [$ARGS.positional | to_entries[] | {name: "c\(.key)", image: .value}]}}}}' "$@" | kubectl apply -n "$NS" -f - >/dev/null
+}
+
+# The pod of the other measurements, without what this cluster does not have.
+write_pod() {
+  sed "s|IMAGE-WEB|$REGISTRY/shop/web:1|; s|IMAGE-PROXY|$REGISTRY/shop/web:1|" tests/bench/review.json |
+    jq -c '.request.object | del(.metadata.managedFields, .metadata.ownerReferences, .spec.serviceAccountName, .spec.serviceAccount)
+      | .spec.tolerations += [{key: "kwok.x-k8s.io/node", operator: "Exists"}]' >"$SCRATCH/pod"
+}
+
+write_token() {
+  kubectl create serviceaccount bench -n "$NS" >/dev/null
+  kubectl create rolebinding bench -n "$NS" --clusterrole=edit --serviceaccount="$NS:bench" >/dev/null
+  (umask 077 && kubectl create token bench -n "$NS" --duration=1h >"$SCRATCH/token")
+}
+
+# load OPTION…  dry runs: nothing is stored, every webhook is called.
+load() {
+  $CONTEXT "$BENCH" load --url "$SERVER/api/v1/namespaces/$NS/pods?dryRun=All" --ca "$SCRATCH/ca" --token "$SCRATCH/token" \
+    --body "$SCRATCH/pod" "$@" >"$SCRATCH/result"
+  [ "$(jq .errors "$SCRATCH/result")" = 0 ] || { jq -r .first "$SCRATCH/result" >&2; return 1; }
+}
+is_judged() { load --connections 1 --requests 1 && jq -e '.first | fromjson | .metadata.annotations["hostfit.dev/verdict"]' "$SCRATCH/result"; }
+is_not_judged() { ! is_judged; }
+
+switch_on() {
+  kubectl create -f "$SCRATCH/configurations" >/dev/null
+  eventually 20 "the webhook is called" is_judged
+}
+switch_off() {
+  kubectl delete -f "$SCRATCH/configurations" >/dev/null
+  eventually 20 "the webhook is no longer called" is_not_judged
+}
+
+# measure ON|OFF  appends to a file for each number.
+measure() {
+  load --connections 16 --seconds 3
+  jq .rate "$SCRATCH/result" >>"$SCRATCH/$1-rate-16"
+  jq .p99 "$SCRATCH/result" >>"$SCRATCH/$1-p99-16"
+  load --connections 1 --seconds 2
+  jq .p50 "$SCRATCH/result" >>"$SCRATCH/$1-p50-1"
+  jq .p99 "$SCRATCH/result" >>"$SCRATCH/$1-p99-1"
+}
+
+pairs() { paste "$SCRATCH/on-$1" "$SCRATCH/off-$1" >"$SCRATCH/pairs"; }
+
+compare_creations() {
+  local round
+  kubectl get "$CONFIGURATIONS" -l app.kubernetes.io/instance=hostfit -o json |
+    jq 'del(.items[].metadata["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"])' >"$SCRATCH/configurations"
+  is_judged >/dev/null
+  for round in $(seq "$ROUNDS"); do
+    [ "$round" = 1 ] || switch_on
+    measure on
+    switch_off
+    measure off
+  done
+  switch_on
+  pairs rate-16 && row "$SCRATCH/pairs" --name "pod creations, 16 connections" --unit /s --at-least 0.5
+  pairs p99-16 && row "$SCRATCH/pairs" --name "pod creations, 16 connections, p99" --unit ms
+  pairs p50-1 && row "$SCRATCH/pairs" --name "pod creations, 1 connection, median" --unit ms
+  pairs p99-1 && row "$SCRATCH/pairs" --name "pod creations, 1 connection, p99" --unit ms
+}
+
+# memory PROGRAM  anonymous resident memory of its largest process in the cluster, in MiB.
+memory() {
+  local process most=0 own
+  for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/exe" || true)" = "/usr/bin/$1" ] && grep -q hostfit-cluster "$process/cgroup" || continue
+    own=$(awk '/^RssAnon/ {print $2}' "$process/status")
+    [ "$own" -le "$most" ] || most=$own
+  done 2>/dev/null
+  [ "$most" -gt 0 ] || { echo "no process of $1 was found" >&2; return 1; }
+  awk -v kib="$most" 'BEGIN {printf "%.1f\n", kib / 1024}'
+}
+
+memories() { # WHEN
+  local goal=(--at-most)
+  memory hostfit-webhook >"$SCRATCH/memory" && row "$SCRATCH/memory" --name "webhook: memory $1" --unit MiB "${goal[@]}" 25
+  memory hostfit-operator >"$SCRATCH/memory" && row "$SCRATCH/memory" --name "operator: memory $1" --unit MiB "${goal[@]}" 30
+}
+
+reports() {
+  kubectl get compat -A -o json --show-managed-fields | jq '[.items[] | tojson | utf8bytelength] | add / length | round' >"$SCRATCH/size"
+  row "$SCRATCH/size" --name "CompatReport: average size as stored" --unit bytes --at-most 3072
+}
+
+all_reported() { [ "$(kubectl get compat -n "$NS" -o json | jq '[.items[] | select(.status.verdict)] | length')" -ge 6 ]; }
+
+make_pools
+push_images
+create_namespace "$NS"
+helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" >/dev/null
+workload web "$REGISTRY/shop/web:1"
+workload legacy "$REGISTRY/shop/legacy:1"
+workload ledger "$REGISTRY/shop/ledger:1"
+workload arm "$REGISTRY/shop/arm:1"
+workload pair "$REGISTRY/shop/web:1" "$REGISTRY/shop/ledger:1"
+workload four "$REGISTRY/shop/web:1" "$REGISTRY/shop/ledger:1" "$REGISTRY/shop/legacy:1" "$REGISTRY/shop/arm:1"
+eventually 60 "six reports" all_reported
+eventually 30 "host profiles" has_profiles rhel94-k514 amzn2-k510
+
+SERVER=$(kubectl config view --raw -o 'jsonpath={.clusters[0].cluster.server}')
+kubectl config view --raw -o 'jsonpath={.clusters[0].cluster.certificate-authority-data}' | base64 -d >"$SCRATCH/ca"
+write_token
+write_pod
+sleep 10
+memories "idle"
+reports
+compare_creations
+sleep 5
+memories "after the load"

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# What people read: explained fields, tables, selectors; and what our accounts may do.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+. tests/e2e/kit.sh
+NS=reading
+make_pools
+push_images
+create_namespace "$NS"
+install
+run_workload web "$REGISTRY/shop/web:1" rhel9
+run_workload ledger "$REGISTRY/shop/ledger:1" rhel9
+eventually 30 "report on ledger" report_is deploy-ledger Fail
+eventually 30 "report on web" report_is deploy-web Pass
+
+every_field_is_explained() {
+  local field
+  for field in $(kubectl get crd compatreports.hostfit.dev -o json | jq -r '.spec.versions[0].schema.openAPIV3Schema.properties.status.properties | keys[]'); do
+    kubectl explain "compat.status.$field" | grep -A1 '^DESCRIPTION' | grep -q '[a-z]' || { echo "$field is not explained"; return 1; }
+  done
+}
+check "every field of a report is explained" every_field_is_explained
+check "reports can be selected by verdict" test "$(kubectl get compat -n "$NS" --field-selector status.verdict=Fail -o name)" = compatreport.hostfit.dev/deploy-ledger
+check "and by label" test "$(kubectl get compat -n "$NS" -l hostfit.dev/verdict=Fail -o name)" = compatreport.hostfit.dev/deploy-ledger
+tables_are_narrow() { kubectl get "$1" -A | awk 'length > 100 {print; bad = 1} END {exit bad}'; }
+for kind in compat hprof bimg smx; do check "the table of $kind is narrow" tables_are_narrow "$kind"; done
+check "the target of a report is immutable" fails_with immutable \
+  kubectl patch compat deploy-web -n "$NS" --type=merge -p '{"spec": {"targetRef": {"name": "other"}}}'
+
+may() { kubectl auth can-i "${@:2}" --as="system:serviceaccount:hostfit:$1"; }
+may_not() { [ "$(may "$@")" = no ]; }
+for account in hostfit-webhook hostfit-operator; do
+  check "$account may not read Secrets of others" may_not "$account" get secrets -n "$NS"
+  check "$account may not list Secrets" may_not "$account" list secrets -n hostfit
+  check "$account may not delete pods" may_not "$account" delete pods -n "$NS"
+done
+for verb in create patch update delete; do
+  check "the webhook may not $verb reports" may_not hostfit-webhook "$verb" compatreports.hostfit.dev -n "$NS"
+done
+
+# Applying twice changes nothing: the operator is left alone, and so are its objects.
+versions() { kubectl get compat,hprof,bimg,smx -A -o json | jq -r '.items[] | .kind + "/" + .metadata.name + " " + .metadata.resourceVersion'; }
+sleep 12
+before=$(versions)
+kubectl rollout restart deployment hostfit-operator -n hostfit >/dev/null
+kubectl rollout status deployment hostfit-operator -n hostfit --timeout 60s >/dev/null
+sleep 15
+check "a new leader writes nothing that is not new" diff <(echo "$before") <(versions)
+uninstall
