@@ -78,7 +78,8 @@ push_images() {
 
 # install [ARGUMENT…] and uninstall: the release of the cases, in mode Warn.
 install() {
-  helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" "$@" >/dev/null
+  # Whoever had the CRDs before: the cases come one after the other.
+  helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s --take-ownership "${VALUES[@]}" "$@" >/dev/null
 }
 uninstall() {
   helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null

@@ -14,7 +14,7 @@ judged_now() { pod_is "now-$RANDOM" shop/web:1 rhel9 "$REGISTRY/shop/web:1" Pass
 kubectl delete crd -l app.kubernetes.io/part-of=hostfit >/dev/null
 helm install hostfit charts/hostfit -n hostfit --create-namespace "${VALUES[@]}" --set crds.install=false >/dev/null
 says_missing() {
-  kubectl logs -n hostfit -l app.kubernetes.io/component=operator --tail=100 | grep -qi 'supportmatrices.*not installed\|not installed.*supportmatri\|SupportMatrix.*install'
+  kubectl logs -n hostfit -l app.kubernetes.io/component=operator --tail=200 | grep -q 'install the CustomResourceDefinition'
 }
 eventually 30 "the operator says that the CRDs are missing" says_missing
 kubectl apply --server-side -f crds/yaml >/dev/null
