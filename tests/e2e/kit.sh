@@ -201,4 +201,4 @@ load_was_clean() {
 }
 load_result() { echo "$(grep -c ok "$SCRATCH/load") pods created meanwhile, $(grep -c bad "$SCRATCH/load" || true) calls failed or skipped"; }
 
-clean_up() { kubectl delete namespace "$NS" hostfit --wait=false >/dev/null; }
+clean_up() { kubectl delete namespace "$NS" hostfit --timeout 90s >/dev/null; }
