@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
 use hostfit_crds::{BaseImage, CompatReport, HostProfile, SupportMatrix, fleet};
 use hostfit_engine::workload::Workload;
-use hostfit_process::{Changed, Health, Tasks, Watched, watch};
+use hostfit_process::watch::{self, Keep};
+use hostfit_process::{Changed, Health, Tasks, Watched};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::core::Object;
 use kube::core::object::NotUsed;
@@ -89,7 +90,10 @@ impl World {
                     resource.clone(),
                     api,
                     config(),
-                    prune_metadata,
+                    Keep {
+                        prune: prune_metadata,
+                        is_same,
+                    },
                     ready,
                     anything_changed.clone(),
                 );
@@ -192,6 +196,11 @@ impl<S: Clone> Kind<S> {
             workload: pod(&object.spec).clone().into(),
         })
     }
+}
+
+/// Nothing of a workload that we read has changed. Its status is not kept.
+fn is_same<S: Clone + PartialEq>(one: &Object<S, NotUsed>, other: &Object<S, NotUsed>) -> bool {
+    one.metadata == other.metadata && one.spec == other.spec
 }
 
 /// Drops what nobody reads of a workload, before it is kept.

@@ -122,11 +122,11 @@ impl<K: Resource<DynamicType: Hash + Eq + Clone> + Clone + 'static> Watched<K> {
 
 /// Watches a kind. Run the future as a background task: it never ends.
 ///
-/// `prune` drops what nobody reads, before it is kept (managed fields are dropped anyway);
-/// it must leave name and namespace alone. `ready` becomes ready at the first sync, and says why
+/// `prune` drops what nobody reads, before it is kept (managed fields and the resource version are
+/// dropped anyway); it must leave name and namespace alone. `ready` becomes ready at the first sync, and says why
 /// if that does not come about: a kind that is not installed, a right that is missing.
 /// After the first sync it stays ready, degraded at most: old knowledge is better than none.
-/// `changed` is fired after the sync and after each change.
+/// `changed` is fired after the sync and after each change of what is kept: a heartbeat is none.
 pub fn watch<K>(
     api: Api<Guarded<K>>,
     config: watcher::Config,
@@ -138,6 +138,7 @@ where
     K: Resource<DynamicType: Hash + Eq + Clone + Default + Send + Sync>
         + Clone
         + Debug
+        + PartialEq
         + DeserializeOwned
         + Send
         + Sync
@@ -147,10 +148,21 @@ where
         K::DynamicType::default(),
         api,
         config,
-        prune,
+        Keep {
+            prune,
+            is_same: K::eq,
+        },
         ready,
         changed,
     )
+}
+
+/// What is kept of an object.
+pub struct Keep<K> {
+    /// Drops what nobody reads.
+    pub prune: fn(&mut K),
+    /// Whether nothing that is kept has changed.
+    pub is_same: fn(&K, &K) -> bool,
 }
 
 /// The same for a kind that the type alone does not tell, such as `kube::core::Object`.
@@ -159,7 +171,7 @@ pub fn watch_dynamic<K>(
     kind: K::DynamicType,
     api: Api<Guarded<K>>,
     mut config: watcher::Config,
-    prune: fn(&mut K),
+    keep: Keep<K>,
     ready: Condition,
     changed: Changed,
 ) -> (Watched<K>, impl Future<Output = ()> + Send + use<K>)
@@ -182,7 +194,7 @@ where
     let mirror = Mirror {
         store: writer.as_reader(),
         writer,
-        prune,
+        keep,
         unreadable: HashMap::new(),
         trouble: Trouble::new(Kind::of::<K>(&kind), ready),
         kind,
@@ -236,7 +248,7 @@ struct Mirror<K: Resource<DynamicType: Hash + Eq + Clone> + Clone + 'static> {
     kind: K::DynamicType,
     writer: Writer<K>,
     store: Store<K>,
-    prune: fn(&mut K),
+    keep: Keep<K>,
     /// Objects that cannot be read, and why: each is logged once.
     unreadable: HashMap<ObjectRef<K>, String>,
     trouble: Trouble,
@@ -258,6 +270,10 @@ impl<K: Resource<DynamicType: Hash + Eq + Clone> + Clone + 'static> Mirror<K> {
             Event::Delete(object) => self.gone(object).map(Event::Delete),
         };
         let Some(event) = event else { return };
+        if self.is_heartbeat(&event) {
+            self.trouble.over();
+            return;
+        }
         self.writer.apply_watcher_event(&event);
         if matches!(event, Event::Init | Event::InitApply(_)) {
             return;
@@ -273,6 +289,17 @@ impl<K: Resource<DynamicType: Hash + Eq + Clone> + Clone + 'static> Mirror<K> {
         self.changed.fire();
     }
 
+    /// Whether nothing that is kept has changed: nodes and workloads write their status all the time.
+    fn is_heartbeat(&self, event: &Event<K>) -> bool {
+        let Event::Apply(object) = event else {
+            return false;
+        };
+        let kept = self
+            .store
+            .get(&ObjectRef::from_obj_with(object, self.kind.clone()));
+        self.is_synced() && kept.is_some_and(|kept| (self.keep.is_same)(&kept, object))
+    }
+
     /// The object, pruned; if it cannot be read, the last version of it that could.
     fn readable(&mut self, object: Guarded<K>) -> Option<K> {
         let reference = self.reference(&object);
@@ -280,7 +307,8 @@ impl<K: Resource<DynamicType: Hash + Eq + Clone> + Clone + 'static> Mirror<K> {
             Ok(mut object) => {
                 self.unreadable.remove(&reference);
                 object.meta_mut().managed_fields = None;
-                (self.prune)(&mut object);
+                object.meta_mut().resource_version = None;
+                (self.keep.prune)(&mut object);
                 Some(object)
             }
             Err(invalid) => {

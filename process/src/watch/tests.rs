@@ -303,7 +303,10 @@ async fn watches_of_dynamic_kinds_share_a_signal_that_misses_nothing() {
             kind.clone(),
             Api::all_with(cluster.client(), &kind),
             watcher::Config::default(),
-            |_| {},
+            Keep {
+                prune: |_| {},
+                is_same: |one, other| one.spec == other.spec,
+            },
             health.condition("watch"),
             changed.clone(),
         )
@@ -341,4 +344,47 @@ async fn watches_of_dynamic_kinds_share_a_signal_that_misses_nothing() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_change_of_what_is_kept_is_one() {
+    let changed = Changed::default();
+    let writer = Writer::default();
+    let mut mirror = Mirror {
+        kind: (),
+        store: writer.as_reader(),
+        writer,
+        keep: Keep {
+            prune: |node: &mut Node| node.spec = None,
+            is_same: Node::eq,
+        },
+        unreadable: HashMap::new(),
+        trouble: Trouble::new(
+            Kind::of::<Node>(&()),
+            Health::new(Shutdown::never()).condition("watch"),
+        ),
+        synced: watch::channel(false).0,
+        changed: changed.clone(),
+    };
+    let mut changes = changed.subscribe();
+    changes.next().await;
+    let mut fires = async |event: fn(Guarded<Node>) -> Event<Guarded<Node>>, object: Value| {
+        let event = event(DeserializeGuard(
+            Ok(serde_json::from_value(object).unwrap()),
+        ));
+        mirror.apply(event);
+        timeout(Duration::from_secs(1), changes.next())
+            .await
+            .is_ok()
+    };
+    assert!(!fires(|_| Event::Init, node("a", "5.14")).await);
+    assert!(!fires(Event::InitApply, node("a", "5.14")).await);
+    assert!(fires(|_| Event::InitDone, node("a", "5.14")).await);
+    let mut heartbeat = node("a", "5.14");
+    heartbeat["metadata"]["resourceVersion"] = json!("12");
+    heartbeat["spec"] = json!({"podCIDR": "10.0.1.0/24"});
+    assert!(!fires(Event::Apply, heartbeat).await);
+    assert!(fires(Event::Apply, node("a", "6.1")).await);
+    assert!(fires(Event::Apply, node("b", "6.1")).await);
+    assert!(fires(Event::Delete, node("b", "6.1")).await);
 }
