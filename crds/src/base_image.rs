@@ -1,6 +1,7 @@
 //! BaseImage: a repository whose tags the operator follows, so that lineage can be proven by layers.
 
 use hostfit_engine::distribution::Distribution;
+use hostfit_engine::fact::Strength;
 use hostfit_engine::image::Digest;
 use hostfit_engine::lineage::KnownBase;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -68,7 +69,7 @@ pub struct BaseImageStatus {
     /// Generation of the spec that this speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The chains of layers that prove this base, newest first. Chains of moved tags stay.
+    /// The chains of layers that prove this base: those of the tags, then those of moved tags, each newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub chains: Vec<Chain>,
@@ -76,7 +77,7 @@ pub struct BaseImageStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub chain_count: i32,
-    /// Chains that were dropped because there were more than 200.
+    /// Chains of the tags that are not listed because there are more than 200.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub chains_omitted: i32,
@@ -114,6 +115,9 @@ pub struct Chain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub distro_version: Option<String>,
+    /// The distribution is a guess, by the name, the tag or the history of the base: it proves nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub distro_guessed: bool,
     /// When the operator first saw it.
     pub first_seen: Time,
 }
@@ -123,13 +127,17 @@ impl BaseImage {
     pub fn known_bases(&self) -> impl Iterator<Item = (Digest, KnownBase)> {
         let chains = self.status.iter().flat_map(|status| &status.chains);
         chains.filter_map(|chain| {
-            let stated = self
-                .spec
-                .facts
-                .as_ref()
-                .map(|facts| Distribution::new(&facts.distro, &facts.distro_version));
+            let stated = self.spec.facts.as_ref().map(|facts| {
+                let distribution = Distribution::new(&facts.distro, &facts.distro_version);
+                (distribution, Strength::Stated)
+            });
             let own = chain.distro.as_ref().map(|distro| {
-                Distribution::new(distro, chain.distro_version.clone().unwrap_or_default())
+                let version = chain.distro_version.clone().unwrap_or_default();
+                let strength = match chain.distro_guessed {
+                    true => Strength::Hint,
+                    false => Strength::Stated,
+                };
+                (Distribution::new(distro, version), strength)
             });
             let name = self.name_any();
             let base = KnownBase {

@@ -233,4 +233,12 @@ pub struct ReportImage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub base_image: Option<String>,
+    /// The distribution that the rules took it for, if anything tells: rhel 9.4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub distro: Option<String>,
+    /// Weaker evidence that says something else of the distribution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 256)))]
+    pub contradictions: Vec<String>,
 }

@@ -115,6 +115,8 @@ pub enum Gap {
     },
     /// HF909: no host profile can take the pod as it is constrained.
     NoHost,
+    /// HF909: nodes that have no profile yet would take the pod.
+    NotProfiled,
 }
 
 /// Coarse reasons for HF907.

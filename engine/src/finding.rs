@@ -202,7 +202,7 @@ impl Gap {
             Self::NotFound { .. } => Code::HF906,
             Self::Unreachable { .. } => Code::HF907,
             Self::Malformed { .. } => Code::HF908,
-            Self::NoHost => Code::HF909,
+            Self::NoHost | Self::NotProfiled => Code::HF909,
         }
     }
 
@@ -261,6 +261,11 @@ impl Gap {
                 "not judged: no host profile can take the pod as it is constrained".to_owned(),
                 None,
                 "compare node selector, affinity and tolerations with the nodes' labels and taints",
+            ),
+            Self::NotProfiled => (
+                "not judged: nodes that have no host profile yet would take the pod".to_owned(),
+                None,
+                "wait until the operator has described new nodes; if it does not, read its log",
             ),
         };
         Finding {

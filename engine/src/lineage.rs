@@ -27,8 +27,8 @@ pub struct Lineage {
 pub struct KnownBase {
     /// Name for people: the BaseImage and its tag, or a published image.
     pub name: String,
-    /// What the base is, if that is known.
-    pub distribution: Option<Distribution>,
+    /// What the base is, if that is known, and how sure that is of the base itself.
+    pub distribution: Option<(Distribution, Strength)>,
     /// Who says so: `BaseImage rhel6`, or a published list.
     pub source: String,
 }
@@ -57,7 +57,7 @@ static PUBLISHED: LazyLock<HashMap<Digest, KnownBase>> = LazyLock::new(|| {
             };
             let base = KnownBase {
                 name: name.to_owned(),
-                distribution: Some(Distribution::new(id, version)),
+                distribution: Some((Distribution::new(id, version), Strength::Stated)),
                 source: format!("published layers, {source}"),
             };
             Some((chain.parse().ok()?, base))
@@ -93,13 +93,18 @@ impl Catalog {
         // The deepest base may be one of your own, of which nobody says what it stands on.
         let told =
             proofs.find_map(|(base, layers)| Some((base, layers, base.distribution.as_ref()?)));
-        if let Some((base, layers, distribution)) = told {
+        if let Some((base, layers, (distribution, of_base))) = told {
             let total = contents.chain_ids.len();
             let from = format!(
                 "{layers} of {total} layers are {} ({})",
                 base.name, base.source
             );
-            candidates.push((distribution.clone(), Evidence::new(Strength::Layers, from)));
+            // The layers prove the base. What is only a guess of the base remains one.
+            let strength = match of_base {
+                Strength::Hint => Strength::Hint,
+                Strength::Stated | Strength::Layers | Strength::File => Strength::Layers,
+            };
+            candidates.push((distribution.clone(), Evidence::new(strength, from)));
         }
         candidates.extend(stated::candidates(image, contents));
         // A stable sort: among equals the first source, which is the more specific one, stays first.
@@ -165,10 +170,15 @@ mod tests {
     fn catalog() -> Catalog {
         let base = |name: &str, version: &str| KnownBase {
             name: name.to_owned(),
-            distribution: Some(Distribution::new("rhel", version)),
+            distribution: Some((Distribution::new("rhel", version), Strength::Stated)),
             source: "BaseImage rhel6".to_owned(),
         };
+        let guessed = KnownBase {
+            distribution: Some((Distribution::new("alpine", "3.9"), Strength::Hint)),
+            ..base("mine:1", "")
+        };
         Catalog::new([
+            (digest('d'), guessed),
             (digest('a'), base("rhel6:6.9", "6.9")),
             (digest('b'), base("rhel6:6.10", "6.10")),
             (digest('b'), base("rhel6:latest", "6.10")),
@@ -233,6 +243,20 @@ mod tests {
             "x.y/app",
             &contents(&['b'], &[("com.redhat.component", "rhel6-container")]),
             "rhel 6.10 layers on rhel6:6.10",
+        );
+    }
+
+    #[test]
+    fn a_guess_of_the_base_stays_one_for_what_stands_on_it() {
+        check(
+            "x.y/app",
+            &contents(&['d'], &[]),
+            "alpine 3.9 hint on mine:1",
+        );
+        check(
+            "x.y/app",
+            &contents(&['d'], &[("com.redhat.component", "ubi9-container")]),
+            "rhel 9 stated on mine:1 1 of 1 layers are mine:1 (BaseImage rhel6) (hint) says alpine 3.9",
         );
     }
 

@@ -1,16 +1,18 @@
 //! The judge: images × hosts × (rules and support tables) → what was found.
 
+use std::borrow::Borrow;
+
 use crate::distribution::Certainty;
 use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::finding::{CellVerdict, Finding};
 use crate::host::{Host, HostFact};
 use crate::image::{Contents, ImageFacts, ImageRef, Platform};
-use crate::landing::Landing;
+use crate::landing::Fleet;
 use crate::lineage::{Catalog, Lineage};
 use crate::policy::Rules;
 use crate::verdict::{Judgement, Tally, User};
 use crate::version::Date;
-use crate::workload::{Role, WorkloadImage};
+use crate::workload::{Role, Workload, WorkloadImage};
 
 mod cpu_level;
 mod end_of_life;
@@ -45,18 +47,11 @@ pub(crate) struct Cell<'a> {
     pub(crate) today: Date,
 }
 
-/// Everything that is known of one image of a workload.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// Who uses it, and under which reference.
-    pub image: &'a WorkloadImage,
-    /// What the registry told.
-    pub facts: &'a Fact<ImageFacts>,
-}
-
-/// What the judge needs besides images and hosts.
+/// What the judge needs besides a workload and what is known of its images.
 #[derive(Debug, Clone, Copy)]
 pub struct Knowledge<'a> {
+    /// The hosts.
+    pub fleet: &'a Fleet,
     /// The known base images.
     pub catalog: &'a Catalog,
     /// The active rules.
@@ -119,25 +114,31 @@ impl Pack {
     }
 }
 
-/// Judges the images of a workload on every host that it may land on.
-pub fn evaluate(
-    subjects: &[Subject<'_>],
-    landing: &Landing<'_>,
-    other_kernel: bool,
+/// Judges the images of a workload on every host that it may land on. `facts` is what the registries told of each image,
+/// in the order of the workload.
+pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
+    workload: &Workload,
+    facts: &[F],
     knowledge: &Knowledge<'_>,
 ) -> Judgement {
+    let landing = knowledge.fleet.landing(&workload.placement);
+    let other_kernel = workload.placement.runtime_class.is_some();
     let mut tally = Tally::default();
-    if landing.hosts.is_empty() || landing.unprofiled {
-        for subject in subjects {
-            tally.add(Gap::NoHost.finding(), &user(subject), None);
+    let gap = match landing.unprofiled {
+        true => Some(Gap::NotProfiled),
+        false => landing.hosts.is_empty().then_some(Gap::NoHost),
+    };
+    if let Some(gap) = gap {
+        for image in &workload.images {
+            tally.add(gap.finding(), &user(image), None);
         }
     }
     if landing.unprofiled {
         tally.unprofiled();
     }
-    let images: Vec<_> = subjects
-        .iter()
-        .map(|subject| (user(subject), read(subject, knowledge)))
+    let of_images = workload.images.iter().zip(facts);
+    let images: Vec<_> = of_images
+        .map(|(image, facts)| (user(image), read(image, facts.borrow(), knowledge)))
         .collect();
     for host in &landing.hosts {
         let mut worst = CellVerdict::Pass;
@@ -152,8 +153,8 @@ pub fn evaluate(
     tally.finish()
 }
 
-fn user(subject: &Subject<'_>) -> User {
-    (subject.image.role, subject.image.name.clone())
+fn user(image: &WorkloadImage) -> User {
+    (image.role, image.name.clone())
 }
 
 /// One image, with the lineage of each of its platforms.
@@ -166,8 +167,12 @@ enum Read<'a> {
     },
 }
 
-fn read<'a>(subject: &Subject<'a>, knowledge: &Knowledge<'_>) -> Read<'a> {
-    let reference = match &subject.image.reference {
+fn read<'a>(
+    image: &'a WorkloadImage,
+    facts: &'a Fact<ImageFacts>,
+    knowledge: &Knowledge<'_>,
+) -> Read<'a> {
+    let reference = match &image.reference {
         Ok(reference) => reference,
         Err(error) => {
             return Read::Gap(Gap::Malformed {
@@ -175,7 +180,7 @@ fn read<'a>(subject: &Subject<'a>, knowledge: &Knowledge<'_>) -> Read<'a> {
             });
         }
     };
-    let facts = match subject.facts {
+    let facts = match facts {
         Fact::Known(facts, _) => facts,
         Fact::Unknown(gap) => return Read::Gap(gap.clone()),
     };
@@ -189,7 +194,7 @@ fn read<'a>(subject: &Subject<'a>, knowledge: &Knowledge<'_>) -> Read<'a> {
     });
     Read::Platforms {
         reference,
-        role: subject.image.role,
+        role: image.role,
         platforms: platforms.collect(),
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_crds::BaseImage;
-use hostfit_engine::fact::Fact;
-use hostfit_engine::image::{ImageFacts, ImageRef};
+use hostfit_engine::image::ImageRef;
 use hostfit_process::Shutdown;
 use hostfit_registry::{Platforms, PullSecrets, Registry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -106,7 +105,7 @@ async fn look(
             let facts = match &reference {
                 Ok(image) => Some(
                     registry
-                        .facts(image, &credentials, platforms, deadline)
+                        .facts(image, &credentials, platforms, None, deadline)
                         .await,
                 ),
                 Err(_) => None,
@@ -128,6 +127,3 @@ async fn look(
     }
     Ok(complete)
 }
-
-/// What a registry tells of one image, shared.
-pub(crate) type SharedFacts = Arc<Fact<ImageFacts>>;

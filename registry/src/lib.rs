@@ -36,7 +36,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use hostfit_engine::fact::{Fact, Gap, Unreachable};
 use hostfit_engine::image::{ImageFacts, ImageRef};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::cache::{Cache, Key};
@@ -51,6 +52,9 @@ pub use crate::pull_secrets::PullSecrets;
 pub use crate::settings::Settings;
 pub use crate::stats::Stats;
 use crate::transport::{Budget, Transport};
+
+/// What is known of an image, shared by all who asked for it.
+pub type SharedFacts = Arc<Fact<ImageFacts>>;
 
 /// Largest config that may be set, in bytes.
 const CONFIG_BYTES_MOST: u64 = 8 << 20;
@@ -87,7 +91,8 @@ impl Registry {
             transport: Transport::new(&config, Arc::clone(&stats))?,
             access: Access::new(&config),
             cache: Cache::new(config.cache_bytes),
-            flights: Flights::new(config.flights),
+            // As many as with one registry: what waits for one takes nothing from the other tenants.
+            flights: Flights::new(config.flights, config.per_host.max(1)),
             stats,
             config,
         })))
@@ -96,14 +101,16 @@ impl Registry {
     /// What the registry tells of `image`, by `deadline` at the latest. If it comes to that the answer is
     /// `Unknown(NotFetchedInTime)`, and the fetch goes on so that a later question finds it.
     ///
-    /// Platforms that are not wanted are listed, with unknown contents.
+    /// Platforms that are not wanted are listed, with unknown contents. `tenant` is who caused the question, for example
+    /// a namespace, and has its share of the queues; `None` is the process itself.
     pub async fn facts(
         &self,
         image: &ImageRef,
         credentials: &Credentials,
         platforms: &Platforms,
+        tenant: Option<&str>,
         deadline: Instant,
-    ) -> Arc<Fact<ImageFacts>> {
+    ) -> SharedFacts {
         if let Some(fact) = self.cached(image, credentials, platforms) {
             Stats::count(&self.0.stats.hits);
             return fact;
@@ -114,22 +121,23 @@ impl Registry {
             credentials: credentials.fingerprint(image),
             platforms: platforms.clone(),
         };
-        let flight = self.0.flights.join(&key, || {
+        let flight = self.0.flights.join(&key, tenant, |exchanges| {
             let cached = self.0.cache.answer(&key, Instant::now());
             cached.ok_or_else(|| {
                 Stats::count(&self.0.stats.flights);
                 Arc::clone(&self.0)
-                    .fly(key.clone(), credentials.clone())
+                    .fly(key.clone(), credentials.clone(), exchanges)
                     .boxed()
             })
         });
-        let Some(flight) = flight else {
-            Stats::count(&self.0.stats.overflows);
-            return Arc::new(Fact::Unknown(Gap::NotFetchedInTime));
+        let answer = match flight {
+            Some(flight) => flight.wait(deadline).await,
+            None => {
+                Stats::count(&self.0.stats.overflows);
+                None
+            }
         };
-        timeout_at(deadline, flight)
-            .await
-            .unwrap_or_else(|_| Arc::new(Fact::Unknown(Gap::NotFetchedInTime)))
+        answer.unwrap_or_else(|| Arc::new(Fact::Unknown(Gap::NotFetchedInTime)))
     }
 
     /// What can be told now, without a wait: `None` means that [`facts`](Self::facts) would have to ask.
@@ -138,7 +146,7 @@ impl Registry {
         image: &ImageRef,
         credentials: &Credentials,
         platforms: &Platforms,
-    ) -> Option<Arc<Fact<ImageFacts>>> {
+    ) -> Option<SharedFacts> {
         if !self.0.config.allows(image.registry()) {
             return Some(Arc::new(Fact::Unknown(Gap::Unreachable {
                 registry: image.registry().to_owned(),
@@ -161,10 +169,20 @@ impl Registry {
 
 impl Inner {
     /// Asks the registry and keeps what it says.
-    async fn fly(self: Arc<Self>, key: Key, credentials: Credentials) -> Arc<Fact<ImageFacts>> {
+    async fn fly(
+        self: Arc<Self>,
+        key: Key,
+        credentials: Credentials,
+        exchanges: Option<Arc<Semaphore>>,
+    ) -> SharedFacts {
         let registry = key.image.registry();
         let deadline = Instant::now() + self.config.image_deadline;
-        let budget = Budget::new(registry, self.config.is_plain(registry), deadline);
+        let budget = Budget::new(
+            registry,
+            self.config.is_plain(registry),
+            exchanges,
+            deadline,
+        );
         let bytes = self.config.config_bytes;
         let (transport, access) = (&self.transport, &self.access);
         let fetched = match Session::new(transport, access, budget, &key.image, &credentials, bytes)
@@ -186,9 +204,6 @@ impl Inner {
             Err(failure) => {
                 tracing::info!(image = %key.image, %failure, "image not read");
                 let gap = failure.gap(registry);
-                if matches!(gap, Gap::Malformed { .. }) {
-                    Stats::count(&self.stats.malformed);
-                }
                 let fact = Arc::new(Fact::Unknown(gap));
                 let ttl = match failure {
                     Failure::RateLimited(pause) => Some(pause),

@@ -49,6 +49,8 @@ pub(crate) struct Budget {
     /// Whether it is spoken to without TLS.
     pub(crate) is_plain: bool,
     pub(crate) deadline: Instant,
+    /// Exchanges that whoever caused this may have at a time.
+    exchanges: Option<Arc<Semaphore>>,
     requests: AtomicU32,
     bytes: AtomicU64,
 }
@@ -95,11 +97,17 @@ impl From<Failure> for Attempt {
 }
 
 impl Budget {
-    pub(crate) fn new(registry: &str, is_plain: bool, deadline: Instant) -> Self {
+    pub(crate) fn new(
+        registry: &str,
+        is_plain: bool,
+        exchanges: Option<Arc<Semaphore>>,
+        deadline: Instant,
+    ) -> Self {
         Self {
             registry: registry.to_owned(),
             is_plain,
             deadline,
+            exchanges,
             requests: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -162,6 +170,7 @@ impl Transport {
                 silence: Mutex::default(),
             })
         });
+        let began = Instant::now();
         let mut result = self.attempt(&peer, budget, call).await;
         if result.as_ref().is_err_and(|attempt| attempt.again) {
             let pause = jitter();
@@ -172,15 +181,19 @@ impl Transport {
         }
         let result = result.map_err(|attempt| attempt.failure);
         let end = result.as_ref().map(|reply| reply.status);
-        self.stats.count_exchange(end);
+        self.stats.exchanged(&budget.registry, end, began.elapsed());
         result
     }
 
     async fn attempt(&self, peer: &Peer, budget: &Budget, call: &Call) -> Result<Reply, Attempt> {
         let permits = async {
-            // The registry's own first: who waits for a slow one takes nothing from the others.
+            // The caller's own first, then the registry's: who waits for a slow one takes nothing from the others.
+            let tenant = match &budget.exchanges {
+                Some(exchanges) => Some(exchanges.acquire().await),
+                None => None,
+            };
             let own = peer.permits.acquire().await;
-            (own, self.all.acquire().await)
+            (tenant, own, self.all.acquire().await)
         };
         let _permits = timeout_at(budget.deadline, permits)
             .await

@@ -114,7 +114,13 @@ impl Ours {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         let facts = self
             .registry
-            .facts(&image, &Credentials::none(), &self.platforms, deadline)
+            .facts(
+                &image,
+                &Credentials::none(),
+                &self.platforms,
+                None,
+                deadline,
+            )
             .await;
         let took = began.elapsed().as_secs_f64() * 1e3;
         ensure!(

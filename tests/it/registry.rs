@@ -10,7 +10,7 @@ use hostfit_registry::{Config, Credentials, Error, Platforms, PullSecret, Regist
 use hostfit_tests::registry::{FakeRegistry, Guard, Image, digest};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 fn config(fake: &FakeRegistry) -> Config {
     Config {
@@ -73,7 +73,9 @@ async fn ask_as(
     image: &ImageRef,
     credentials: &Credentials,
 ) -> Arc<Fact<ImageFacts>> {
-    registry.facts(image, credentials, &amd64(), soon()).await
+    registry
+        .facts(image, credentials, &amd64(), None, soon())
+        .await
 }
 
 /// The platforms with what is known of them, or the gap.
@@ -211,7 +213,7 @@ async fn of_an_index_only_what_is_wanted_is_fetched() {
     let none = Credentials::none();
     let both = Platforms::of([("linux", "amd64"), ("linux", "arm64")]);
     assert_eq!(registry.cached(&app, &none, &both), None);
-    let fact = registry.facts(&app, &none, &both, soon()).await;
+    let fact = registry.facts(&app, &none, &both, None, soon()).await;
     check(
         &fact,
         "linux/amd64 1000, linux/arm64 1000, windows/amd64 not in time",
@@ -222,7 +224,9 @@ async fn of_an_index_only_what_is_wanted_is_fetched() {
         "GET /v2/app/blobs/sha256",
     ];
     assert_eq!(fake.take(), requests);
-    let fact = registry.facts(&app, &none, &Platforms::All, soon()).await;
+    let fact = registry
+        .facts(&app, &none, &Platforms::All, None, soon())
+        .await;
     check(
         &fact,
         "linux/amd64 1000, linux/arm64 1000, windows/amd64 1000",
@@ -253,10 +257,14 @@ async fn a_platform_that_cannot_be_read_is_a_gap_of_its_own() {
         ..config(&fake)
     });
     let (app, none) = (image(&fake, "app:1"), Credentials::none());
-    let fact = registry.facts(&app, &none, &Platforms::All, soon()).await;
+    let fact = registry
+        .facts(&app, &none, &Platforms::All, None, soon())
+        .await;
     check(&fact, "linux/amd64 1000, linux/arm64 not found");
     fake.push("app", "arm", &arm);
-    let fact = registry.facts(&app, &none, &Platforms::All, soon()).await;
+    let fact = registry
+        .facts(&app, &none, &Platforms::All, None, soon())
+        .await;
     check(&fact, "linux/amd64 1000, linux/arm64 1000");
 }
 
@@ -451,18 +459,30 @@ async fn who_asks_may_leave_and_the_flight_goes_on() {
     let none = Credentials::none();
     let deadline = Instant::now() + Duration::from_millis(20);
     check(
-        &registry.facts(&hanging, &none, &amd64(), deadline).await,
+        &registry
+            .facts(&hanging, &none, &amd64(), None, deadline)
+            .await,
         "not in time",
     );
     assert!(deadline.elapsed() < Duration::from_millis(200));
     // There is room for one flight only: others are turned away at once.
     let other = image(&fake, "evil/none:1");
     check(
-        &registry.facts(&other, &none, &amd64(), soon()).await,
+        &registry.facts(&other, &none, &amd64(), None, soon()).await,
         "not in time",
     );
     assert_eq!(registry.stats().overflows.load(Relaxed), 1);
+    // Nobody waits a second time for what somebody has waited for in vain.
+    let again = Instant::now();
+    check(&ask(&registry, &hanging).await, "not in time");
+    assert!(again.elapsed() < Duration::from_millis(200));
     fake.release();
+    let landed = async || {
+        while registry.cached(&hanging, &none, &amd64()).is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout_at(soon(), landed()).await.unwrap();
     check(&ask(&registry, &hanging).await, "linux/amd64");
     assert_eq!(
         fake.take(),
@@ -472,6 +492,45 @@ async fn who_asks_may_leave_and_the_flight_goes_on() {
         ]
     );
     check(&ask(&registry, &other).await, "linux/amd64");
+}
+
+#[tokio::test]
+async fn a_tenant_whose_registries_hang_leaves_room_for_the_others() {
+    let (slow, fast) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    for tag in ["1", "2", "3"] {
+        fast.push("app", tag, &Image::default());
+    }
+    let registry = start(Config {
+        plain_http: vec![slow.host().to_owned(), fast.host().to_owned()],
+        flights: 16,
+        per_host: 1,
+        ..config(&slow)
+    });
+    let none = Credentials::none();
+    let ask = async |image: ImageRef, tenant: &str, patience: u64| {
+        let deadline = Instant::now() + Duration::from_millis(patience);
+        let platforms = amd64();
+        let fact = registry.facts(&image, &none, &platforms, Some(tenant), deadline);
+        show(&*fact.await)
+    };
+    let hanging = image(&slow, "evil/hang:1");
+    assert_eq!(ask(hanging, "greedy", 20).await, "not in time");
+    // What a tenant asks of another registry waits for its own exchanges, …
+    let app = |tag| image(&fast, &format!("app:{tag}"));
+    assert_eq!(ask(app(1), "greedy", 20).await, "not in time");
+    // … and beyond an eighth of all flights it is turned away. The others get theirs.
+    assert_eq!(registry.stats().overflows.load(Relaxed), 0);
+    assert_eq!(ask(app(2), "greedy", 8_000).await, "not in time");
+    assert_eq!(registry.stats().overflows.load(Relaxed), 1);
+    assert_eq!(ask(app(3), "modest", 8_000).await, "linux/amd64 1000");
+    // Its share is free again when its flights have ended.
+    slow.release();
+    let free = async || {
+        while ask(app(2), "greedy", 8_000).await == "not in time" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout_at(soon(), free()).await.unwrap();
 }
 
 #[tokio::test]
@@ -813,10 +872,14 @@ async fn an_image_of_many_platforms_is_read_in_several_flights() {
             .filter(|one| one.contents.value().is_some())
             .count()
     };
-    let first = registry.facts(&app, &none, &Platforms::All, soon()).await;
+    let first = registry
+        .facts(&app, &none, &Platforms::All, None, soon())
+        .await;
     assert!((15..=19).contains(&read(&first)), "{}", read(&first));
     assert!(fake.take().len() <= 40);
-    let second = registry.facts(&app, &none, &Platforms::All, soon()).await;
+    let second = registry
+        .facts(&app, &none, &Platforms::All, None, soon())
+        .await;
     assert_eq!(read(&second), 30);
 }
 

@@ -8,10 +8,9 @@ use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::policy::{Decision, Mode, decide};
 use hostfit_engine::verdict::Judgement;
 use hostfit_engine::workload::{Workload, WorkloadImage};
-use hostfit_registry::{Credentials, PullSecrets, Registry};
+use hostfit_registry::{Credentials, PullSecrets, Registry, SharedFacts};
 use tokio::time::Instant;
 
-use crate::memo::SharedFacts;
 use crate::metrics::{Lookup, Metrics};
 use crate::review::{Metadata, Pod, Request};
 use crate::snapshot::{Snapshot, World};
@@ -116,7 +115,7 @@ impl Admission {
                 return Verdict::NotJudged;
             }
         }
-        let facts = self.facts(&workload.images, &snapshot).await;
+        let facts = self.facts(&workload.images, namespace, &snapshot).await;
         // The only clock that the judgement knows is asked here.
         let today = hostfit_crds::date(jiff::Timestamp::now());
         let judgement = snapshot.evaluate(Arc::new(workload), facts, &judge, today);
@@ -135,7 +134,12 @@ impl Admission {
     }
 
     /// What is known of each image, by the deadline at the latest. All are asked for at once.
-    async fn facts(&self, images: &[WorkloadImage], snapshot: &Snapshot) -> Arc<[SharedFacts]> {
+    async fn facts(
+        &self,
+        images: &[WorkloadImage],
+        tenant: &str,
+        snapshot: &Snapshot,
+    ) -> Arc<[SharedFacts]> {
         let credentials = self.secrets.current();
         let mut known: Vec<Option<SharedFacts>> = images
             .iter()
@@ -149,7 +153,8 @@ impl Admission {
         let missing = known.iter().filter(|facts| facts.is_none()).count();
         self.metrics.looked_up(Lookup::Hit, known.len() - missing);
         if missing > 0 {
-            self.fetch(images, &mut known, &credentials, snapshot).await;
+            self.fetch(images, &mut known, &credentials, tenant, snapshot)
+                .await;
         }
         known.into_iter().flatten().collect()
     }
@@ -159,6 +164,7 @@ impl Admission {
         images: &[WorkloadImage],
         known: &mut [Option<SharedFacts>],
         credentials: &Credentials,
+        tenant: &str,
         snapshot: &Snapshot,
     ) {
         let deadline = Instant::now() + self.patience;
@@ -174,7 +180,7 @@ impl Admission {
                     Ok(reference) if index < MOST_IMAGES => {
                         let platforms = &snapshot.platforms;
                         self.registry
-                            .facts(reference, credentials, platforms, deadline)
+                            .facts(reference, credentials, platforms, Some(tenant), deadline)
                             .await
                     }
                     Ok(_) | Err(_) => late,

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use hostfit_engine::fact::Fact;
-use hostfit_engine::image::ImageFacts;
-use hostfit_engine::matrix::{Knowledge, Subject, evaluate};
+use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::verdict::Judgement;
 use hostfit_engine::version::Date;
 use hostfit_engine::workload::Workload;
+use hostfit_registry::SharedFacts;
 
 use crate::snapshot::{Judge, Snapshot};
 
@@ -15,9 +14,6 @@ use crate::snapshot::{Judge, Snapshot};
 const ENTRIES: u64 = 1024;
 /// Images of a workload whose judgement is kept.
 const MOST_IMAGES: usize = 32;
-
-/// Facts of an image, as the registry's cache shares them.
-pub(crate) type SharedFacts = Arc<Fact<ImageFacts>>;
 
 /// Judgements by everything that they depend on.
 pub(crate) struct Memo(moka::sync::Cache<Key, Entry>);
@@ -65,21 +61,13 @@ impl Snapshot {
         if let Some(entry) = self.memo.0.get(&key) {
             return entry.judgement;
         }
-        let workload = &key.workload;
-        let subjects: Vec<_> = workload
-            .images
-            .iter()
-            .zip(facts.iter())
-            .map(|(image, facts)| Subject { image, facts })
-            .collect();
-        let landing = self.fleet.landing(&workload.placement);
         let knowledge = Knowledge {
+            fleet: &self.fleet,
             catalog: &self.catalog,
             rules: &judge.policy.rules,
             today,
         };
-        let other_kernel = workload.placement.runtime_class.is_some();
-        let judgement = Arc::new(evaluate(&subjects, &landing, other_kernel, &knowledge));
+        let judgement = Arc::new(evaluate(&key.workload, &facts, &knowledge));
         let entry = Entry {
             judgement: judgement.clone(),
             _alive: (facts, judge.clone()),

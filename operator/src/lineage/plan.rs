@@ -3,12 +3,13 @@
 use hostfit_crds::base_image::{BaseImageStatus, Chain};
 use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::{BaseImage, names};
-use hostfit_engine::fact::Fact;
-use hostfit_engine::image::{ImageRef, ImageRefError};
+use hostfit_engine::distribution::Distribution;
+use hostfit_engine::fact::{Fact, Gap, Strength};
+use hostfit_engine::image::{ImageRef, ImageRefError, PlatformFacts};
 use hostfit_engine::lineage::Catalog;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::SharedFacts;
+use hostfit_registry::SharedFacts;
 
 /// Chains that a status may hold.
 const MOST_CHAINS: usize = 200;
@@ -26,49 +27,39 @@ pub(super) struct Plan {
     pub(super) complete: bool,
 }
 
-/// New chains come first; chains of moved tags stay, because images that stand on them still run.
+/// What the tags lead to now comes first; chains of moved tags stay while there is room, because images that stand on
+/// them still run.
 pub(super) fn plan(base: &BaseImage, tags: &[Tag], now: &Time) -> Plan {
     let before = base.status.clone().unwrap_or_default();
     let mut problems = Vec::new();
-    let mut found = Vec::new();
+    let mut current: Vec<Chain> = Vec::new();
     for tag in tags {
-        match chains(tag, now) {
-            Ok(chains) => found.extend(chains),
-            Err(problem) => problems.push(format!("tag {}: {problem}", tag.tag)),
+        for chain in chains(tag, now) {
+            match chain {
+                Ok(chain) if current.iter().any(|other| is_same(other, &chain)) => {}
+                Ok(chain) => current.push(chain),
+                Err(problem) => problems.push(format!("tag {}: {problem}", tag.tag)),
+            }
         }
     }
-    let is_same = |one: &Chain, other: &Chain| {
-        (&one.tag, &one.platform, &one.top_chain_id)
-            == (&other.tag, &other.platform, &other.top_chain_id)
-    };
-    let mut known: Vec<Chain> = Vec::new();
-    for mut chain in found {
-        if let Some(old) = before.chains.iter().find(|old| is_same(old, &chain)) {
+    for chain in &mut current {
+        if let Some(old) = before.chains.iter().find(|old| is_same(old, chain)) {
             chain.first_seen = old.first_seen.clone();
         }
-        if !known.iter().any(|other| is_same(other, &chain)) {
-            known.push(chain);
-        }
     }
-    for old in before.chains {
-        if !known.iter().any(|chain| is_same(chain, &old)) {
-            known.push(old);
-        }
-    }
-    known.sort_by(|a, b| {
-        let key = |chain: &Chain| {
-            (
-                chain.tag.clone(),
-                chain.platform.clone(),
-                chain.top_chain_id.clone(),
-            )
-        };
-        b.first_seen
-            .cmp(&a.first_seen)
-            .then_with(|| key(a).cmp(&key(b)))
-    });
-    let omitted = known.len().saturating_sub(MOST_CHAINS);
-    known.truncate(MOST_CHAINS);
+    // Of more than fit, those that are there already stay: else each look would write another choice.
+    current.sort_by_key(|chain| !before.chains.iter().any(|old| is_same(old, chain)));
+    let omitted = current.len().saturating_sub(MOST_CHAINS);
+    current.truncate(MOST_CHAINS);
+    let is_moved = |old: &Chain| !current.iter().any(|chain| is_same(chain, old));
+    let mut moved: Vec<_> = before.chains.into_iter().filter(is_moved).collect();
+    newest_first(&mut moved);
+    newest_first(&mut current);
+    let room = MOST_CHAINS - current.len();
+    let known: Vec<_> = current
+        .into_iter()
+        .chain(moved.into_iter().take(room))
+        .collect();
     let complete = problems.is_empty();
     let condition = Wanted {
         type_: names::READY,
@@ -85,7 +76,7 @@ pub(super) fn plan(base: &BaseImage, tags: &[Tag], now: &Time) -> Plan {
             observed_generation: base.metadata.generation,
             chain_count: count(known.len()),
             chains: known,
-            chains_omitted: before.chains_omitted.saturating_add(count(omitted)),
+            chains_omitted: count(omitted),
             conditions: condition::merge(
                 &before.conditions,
                 &[condition],
@@ -97,35 +88,188 @@ pub(super) fn plan(base: &BaseImage, tags: &[Tag], now: &Time) -> Plan {
     }
 }
 
-fn chains(tag: &Tag, now: &Time) -> Result<Vec<Chain>, String> {
-    let reference = tag.reference.as_ref().map_err(ToString::to_string)?;
+/// The same state of the same tag.
+fn is_same(one: &Chain, other: &Chain) -> bool {
+    (&one.tag, &one.platform, &one.top_chain_id)
+        == (&other.tag, &other.platform, &other.top_chain_id)
+}
+
+fn newest_first(chains: &mut [Chain]) {
+    chains.sort_by(|a, b| {
+        let key = |chain: &Chain| {
+            let Chain {
+                tag,
+                platform,
+                top_chain_id,
+                ..
+            } = chain.clone();
+            (tag, platform, top_chain_id)
+        };
+        let newer = b.first_seen.cmp(&a.first_seen);
+        newer.then_with(|| key(a).cmp(&key(b)))
+    });
+}
+
+/// The chain of each platform that was read, and the problem of each that was to be read and could not.
+fn chains(tag: &Tag, now: &Time) -> Vec<Result<Chain, String>> {
+    let reference = match &tag.reference {
+        Ok(reference) => reference,
+        Err(error) => return vec![Err(error.to_string())],
+    };
     let facts = match tag.facts.as_deref() {
         Some(Fact::Known(facts, _)) => facts,
-        Some(Fact::Unknown(gap)) => return Err(gap.finding().message()),
-        None => return Err("not asked".to_owned()),
+        Some(Fact::Unknown(gap)) => return vec![Err(gap.finding().message())],
+        None => return vec![Err("not asked".to_owned())],
     };
     // What the base says of itself: its own labels, or its name and tag.
     let catalog = Catalog::default();
-    let chain = |platform: &hostfit_engine::image::PlatformFacts| {
-        let Fact::Known(contents, _) = &platform.contents else {
-            return None;
+    let chain = |one: &PlatformFacts| {
+        let platform = one.platform.to_string();
+        let contents = match &one.contents {
+            Fact::Known(contents, _) => contents,
+            // No host of the cluster would run it: it was not asked for.
+            Fact::Unknown(Gap::NotFetchedInTime) => return None,
+            Fact::Unknown(gap) => {
+                let problem = gap.finding().message();
+                return Some(Err(format!("{platform}: {problem}")));
+            }
         };
         let top = contents.chain_ids.last()?;
-        let lineage = catalog.lineage(reference, contents);
-        let distribution = lineage.distribution.value();
+        let (distribution, strength) = match catalog.lineage(reference, contents).distribution {
+            Fact::Known(distribution, evidence) => (Some(distribution), evidence.strength),
+            Fact::Unknown(_) => (None, Strength::Stated),
+        };
         let version = distribution
-            .map(|it| it.version())
+            .as_ref()
+            .map(Distribution::version)
             .filter(|version| !version.is_empty());
-        Some(Chain {
+        Some(Ok(Chain {
             tag: tag.tag.clone(),
             digest: facts.digest.to_string(),
-            platform: platform.platform.to_string(),
+            platform,
             top_chain_id: top.to_string(),
             layers: i32::try_from(contents.chain_ids.len()).unwrap_or(i32::MAX),
-            distro: distribution.map(|it| it.id().to_owned()),
             distro_version: version.map(str::to_owned),
+            distro: distribution.map(|it| it.id().to_owned()),
+            distro_guessed: strength < Strength::Stated,
             first_seen: now.clone(),
-        })
+        }))
     };
-    Ok(facts.platforms.iter().filter_map(chain).collect())
+    facts.platforms.iter().filter_map(chain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hostfit_crds::base_image::BaseImageSpec;
+    use hostfit_engine::fact::Evidence;
+    use hostfit_engine::image::{Contents, ImageFacts, Platform};
+
+    use super::*;
+
+    fn time(second: i64) -> Time {
+        Time(jiff::Timestamp::from_second(second).unwrap())
+    }
+
+    fn base(status: Option<BaseImageStatus>) -> BaseImage {
+        let mut base = BaseImage::new("mine", BaseImageSpec::default());
+        base.status = status;
+        base
+    }
+
+    fn known(chain: usize) -> Fact<Contents> {
+        let contents = Contents {
+            chain_ids: vec![format!("sha256:{chain:064x}").parse().unwrap()],
+            ..Contents::default()
+        };
+        Fact::Known(contents, Evidence::new(Strength::Stated, "test"))
+    }
+
+    fn tag(name: &str, platforms: impl IntoIterator<Item = (String, Fact<Contents>)>) -> Tag {
+        let platform = |(architecture, contents): (String, _)| PlatformFacts {
+            platform: Platform::new("linux", architecture),
+            contents,
+        };
+        let facts = ImageFacts {
+            digest: format!("sha256:{}", "d".repeat(64)).parse().unwrap(),
+            platforms: platforms.into_iter().map(platform).collect(),
+        };
+        let evidence = Evidence::new(Strength::Stated, "test");
+        Tag {
+            tag: name.to_owned(),
+            reference: format!("alpine:{name}").parse(),
+            facts: Some(Arc::new(Fact::Known(facts, evidence))),
+        }
+    }
+
+    fn amd64(contents: Fact<Contents>) -> [(String, Fact<Contents>); 1] {
+        [("amd64".to_owned(), contents)]
+    }
+
+    #[test]
+    fn a_moved_tag_keeps_its_old_chain_behind_the_new_one() {
+        let first = plan(&base(None), &[tag("3.19", amd64(known(1)))], &time(1)).status;
+        let second = base(Some(first));
+        let second = plan(&second, &[tag("3.19", amd64(known(2)))], &time(2)).status;
+        let order = |status: &BaseImageStatus| -> Vec<_> {
+            let seen = |chain: &Chain| (chain.layers, chain.first_seen.clone());
+            status.chains.iter().map(seen).collect()
+        };
+        assert_eq!(order(&second), [(1, time(2)), (1, time(1))]);
+        // The tag moves back: nothing is new, and what it leads to now is first.
+        let third = base(Some(second));
+        let third = plan(&third, &[tag("3.19", amd64(known(1)))], &time(3)).status;
+        assert_eq!(order(&third), [(1, time(1)), (1, time(2))]);
+    }
+
+    #[test]
+    fn more_chains_than_fit_are_counted_and_each_look_writes_the_same() {
+        let many = |from: usize| {
+            let platforms =
+                (from..from + 150).map(|number| (format!("arch{number}"), known(number)));
+            tag(&from.to_string(), platforms)
+        };
+        let tags = [many(0), many(1000)];
+        let first = plan(&base(None), &tags, &time(1)).status;
+        assert_eq!(
+            (first.chains.len(), first.chain_count, first.chains_omitted),
+            (200, 200, 100)
+        );
+        let again = plan(&base(Some(first.clone())), &tags, &time(2)).status;
+        assert_eq!(again, first);
+    }
+
+    #[test]
+    fn a_platform_that_could_not_be_read_is_told_and_one_that_was_not_asked_for_is_not() {
+        let broken = Gap::Malformed {
+            what: "its config is no JSON".to_owned(),
+        };
+        let platforms = [
+            ("amd64".to_owned(), known(1)),
+            ("arm64".to_owned(), Fact::Unknown(broken)),
+            ("s390x".to_owned(), Fact::Unknown(Gap::NotFetchedInTime)),
+        ];
+        let plan = plan(&base(None), &[tag("1", platforms)], &time(1));
+        assert!(!plan.complete);
+        assert_eq!(plan.status.chain_count, 1);
+        let message = plan
+            .status
+            .conditions
+            .iter()
+            .map(|it| it.message.as_str())
+            .collect::<String>();
+        assert!(message.starts_with("tag 1: linux/arm64: "), "{message}");
+        assert!(!message.contains("s390x"), "{message}");
+    }
+
+    #[test]
+    fn what_only_the_name_of_a_base_tells_is_marked_as_a_guess() {
+        let status = plan(&base(None), &[tag("3.19", amd64(known(1)))], &time(1)).status;
+        let chain = status.chains.first().unwrap();
+        assert_eq!(
+            (chain.distro.as_deref(), chain.distro_guessed),
+            (Some("alpine"), true)
+        );
+    }
 }

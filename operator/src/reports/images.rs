@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::image::ImageRef;
-use hostfit_registry::{Platforms, PullSecrets, Registry};
+use hostfit_registry::{Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-use crate::lineage::SharedFacts;
 
 /// How long one image may take, queueing included.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -77,7 +75,7 @@ impl Images {
                 let credentials = secrets.current();
                 let deadline = Instant::now() + PATIENCE;
                 let facts = registry
-                    .facts(&image, &credentials, &platforms, deadline)
+                    .facts(&image, &credentials, &platforms, None, deadline)
                     .await;
                 (image, facts)
             });

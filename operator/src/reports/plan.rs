@@ -14,7 +14,8 @@ use hostfit_engine::finding::{CellVerdict, plain};
 use hostfit_engine::image::ImageFacts;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
-use hostfit_engine::matrix::{Knowledge, Subject, evaluate};
+use hostfit_engine::matrix::{Knowledge, evaluate};
+use hostfit_engine::policy::Policy;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
 use hostfit_engine::version::Date;
 use hostfit_engine::workload::WorkloadImage;
@@ -28,6 +29,8 @@ use crate::world::Item;
 const MOST_FINDINGS: usize = 20;
 /// Images, containers and hosts that a report lists.
 const MOST_LISTED: usize = 32;
+/// Contradictions that are listed of one image.
+const MOST_CONTRADICTIONS: usize = 4;
 
 /// Everything that reports depend on.
 pub(crate) struct View<'a> {
@@ -79,12 +82,18 @@ pub(crate) fn plan(items: &[Item], reports: &[Arc<CompatReport>], view: &View<'_
         })
         .collect();
     let mut plan = Plan::default();
+    let none = BTreeMap::new();
+    let mut policies: HashMap<&str, Policy> = HashMap::new();
     for item in items {
         let name = names::report(&item.target.kind, &item.target.name);
         let key = (item.namespace.clone(), name);
         let current = current.get(&key).copied();
         plan.keep.insert(key);
-        let Some((judgement, images)) = judge(item, view) else {
+        let policy = policies.entry(&item.namespace).or_insert_with(|| {
+            let labels = view.namespaces.get(&item.namespace).unwrap_or(&none);
+            view.policies.of_namespace(labels)
+        });
+        let Some((judgement, images)) = judge(item, policy, view) else {
             plan.is_partial = true;
             continue;
         };
@@ -145,57 +154,51 @@ pub(super) fn field(counts: &mut VerdictCounts, verdict: Verdict) -> &mut i32 {
 }
 
 /// Judges one workload; nothing while an image is being asked for the first time.
-fn judge(item: &Item, view: &View<'_>) -> Option<(Judgement, Vec<ReportImage>)> {
-    let none = BTreeMap::new();
-    let labels = view.namespaces.get(&item.namespace).unwrap_or(&none);
-    let policy = view.policies.of_namespace(labels);
-    let malformed = Fact::Unknown(Gap::NothingTells);
+fn judge(item: &Item, policy: &Policy, view: &View<'_>) -> Option<(Judgement, Vec<ReportImage>)> {
+    const MALFORMED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NothingTells);
+    let images = &item.workload.images;
     let facts = |image: &WorkloadImage| match &image.reference {
-        Ok(reference) => view.images.facts(reference).cloned(),
+        Ok(reference) => view.images.facts(reference).map(AsRef::as_ref),
         // The reference itself is the finding; what stands here is not read.
-        Err(_) => Some(Arc::new(malformed.clone())),
+        Err(_) => Some(MALFORMED),
     };
-    let facts: Vec<_> = item
-        .workload
-        .images
-        .iter()
-        .map(facts)
-        .collect::<Option<_>>()?;
-    let subjects: Vec<_> = item
-        .workload
-        .images
-        .iter()
-        .zip(&facts)
-        .map(|(image, facts)| Subject { image, facts })
-        .collect();
-    let landing = view.fleet.landing(&item.workload.placement);
+    let facts: Vec<&Fact<ImageFacts>> = images.iter().map(facts).collect::<Option<_>>()?;
     let knowledge = Knowledge {
+        fleet: view.fleet,
         catalog: view.catalog,
         rules: &policy.rules,
         today: view.today,
     };
-    let other_kernel = item.workload.placement.runtime_class.is_some();
-    let judgement = evaluate(&subjects, &landing, other_kernel, &knowledge);
-    let images = subjects
-        .iter()
-        .take(MOST_LISTED)
-        .filter_map(|it| listed(it, view.catalog))
-        .collect();
-    Some((judgement, images))
+    let judgement = evaluate(&item.workload, &facts, &knowledge);
+    let listed = images.iter().zip(facts).take(MOST_LISTED);
+    let listed = listed.filter_map(|(image, facts)| listed_image(image, facts, view.catalog));
+    Some((judgement, listed.collect()))
 }
 
-fn listed(subject: &Subject<'_>, catalog: &Catalog) -> Option<ReportImage> {
-    let reference = subject.image.reference.as_ref().ok()?;
-    let known: Option<&ImageFacts> = subject.facts.value();
+fn listed_image(
+    image: &WorkloadImage,
+    facts: &Fact<ImageFacts>,
+    catalog: &Catalog,
+) -> Option<ReportImage> {
+    let reference = image.reference.as_ref().ok()?;
+    let known = facts.value();
     let contents =
         known.and_then(|facts| facts.platforms.iter().find_map(|it| it.contents.value()));
-    let base = contents.and_then(|contents| catalog.lineage(reference, contents).base);
-    Some(ReportImage {
-        container: subject.image.name.clone(),
+    let lineage = contents.map(|contents| catalog.lineage(reference, contents));
+    let mut listed = ReportImage {
+        container: image.name.clone(),
         image: reference.to_string(),
         digest: known.map(|facts| facts.digest.to_string()),
-        base_image: base.map(|base| plain(&base, 256)),
-    })
+        ..ReportImage::default()
+    };
+    if let Some(lineage) = lineage {
+        let distribution = lineage.distribution.value();
+        listed.base_image = lineage.base.map(|base| plain(&base, 256));
+        listed.distro = distribution.map(|it| plain(&it.to_string(), 128));
+        let contradictions = lineage.contradictions.iter().take(MOST_CONTRADICTIONS);
+        listed.contradictions = contradictions.map(|text| plain(text, 256)).collect();
+    }
+    Some(listed)
 }
 
 fn report(

@@ -299,7 +299,7 @@ async fn a_base_image_that_the_cluster_follows_proves_what_stands_on_it() {
         "topChainID": base.diff_ids[0], "layers": 1, "distro": "rhel", "distroVersion": "10.0",
         "firstSeen": "2026-01-01T00:00:00Z",
     }]});
-    setup.cluster.put(Kind::BaseImage, object);
+    setup.cluster.put(Kind::BaseImage, object.clone());
     let stand = setup.ready().await;
     let mut derived = base.clone();
     derived
@@ -312,6 +312,13 @@ async fn a_base_image_that_the_cluster_follows_proves_what_stands_on_it() {
     let denial = stand.validate(create(pod(&image))).await;
     let expected = "container web needs CPU level x86-64-v3 (rhel 10.0); el9 (2 nodes) has v2.";
     assert!(denial.denial().contains(expected), "{}", denial.denial());
+
+    // What is only guessed of the base refuses nobody.
+    let mut guessed = object;
+    guessed["status"]["chains"][0]["distroGuessed"] = json!(true);
+    stand.cluster.put(Kind::BaseImage, guessed);
+    let weaker = async || stand.judge(pod(&image)).await == "Warn HF101: warned HF101";
+    stand.until("the guess is taken for one", weaker).await;
 
     stand.cluster.delete(Kind::BaseImage, "ubi10");
     let forgotten = async || stand.judge(pod(&image)).await == "Unknown HF903: warned HF903";

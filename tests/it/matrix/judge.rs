@@ -10,7 +10,7 @@ use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable};
 use hostfit_engine::image::{Contents, Digest, ImageFacts, Platform, PlatformFacts};
 use hostfit_engine::lineage::{Catalog, KnownBase};
-use hostfit_engine::matrix::{Knowledge, Subject, evaluate};
+use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::{Decision, Policy, decide};
 use hostfit_engine::verdict::{Judgement, Reason};
 use hostfit_engine::workload::Workload;
@@ -121,22 +121,15 @@ fn judge(case: &Case) -> Result<(Judgement, Decision), String> {
         return Err("an image of the case is not in the pod".to_owned());
     }
     // Containers come before volumes in a workload, so the cases must write them in that order.
-    let subjects: Vec<_> = workload
-        .images
-        .iter()
-        .zip(&facts)
-        .map(|(image, facts)| Subject { image, facts })
-        .collect();
     let fleet = fleet(&case.host)?;
     let catalog = Catalog::new(case.image.iter().enumerate().filter_map(followed));
     let knowledge = Knowledge {
+        fleet: &fleet,
         catalog: &catalog,
         rules: &policy.rules,
         today: case.today.parse().map_err(|it| format!("today: {it}"))?,
     };
-    let landing = fleet.landing(&workload.placement);
-    let other_kernel = workload.placement.runtime_class.is_some();
-    let judgement = evaluate(&subjects, &landing, other_kernel, &knowledge);
+    let judgement = evaluate(&workload, &facts, &knowledge);
     let decision = decide(&judgement, &policy, policy.mode);
     Ok((judgement, decision))
 }
@@ -236,7 +229,7 @@ fn followed((index, image): (usize, &Image)) -> Option<(Digest, KnownBase)> {
     let (id, version) = distro.split_once(' ').unwrap_or((distro, ""));
     let base = KnownBase {
         name: format!("{id}:{version}"),
-        distribution: Some(Distribution::new(id, version)),
+        distribution: Some((Distribution::new(id, version), Strength::Stated)),
         source: format!("BaseImage {id}"),
     };
     Some((chain(index), base))
