@@ -59,6 +59,21 @@ impl HostFacts {
         let os = self.os.as_ref()?;
         Some(if os.id() == WINDOWS { WINDOWS } else { "linux" })
     }
+
+    /// What is not known of the host and may decide about an image by one of the built-in rules.
+    pub fn missing(&self) -> Vec<HostFact> {
+        let has_levels = self.architecture.as_deref().is_none_or(|it| it == "amd64");
+        let release = self.os.as_ref().map(Distribution::version);
+        let missing = [
+            (HostFact::Os, self.os.is_none()),
+            (HostFact::OsVersion, release.is_none_or(str::is_empty)),
+            (HostFact::Kernel, self.kernel.is_none()),
+            (HostFact::Architecture, self.architecture.is_none()),
+            (HostFact::CpuLevel, has_levels && self.cpu_level.is_none()),
+        ];
+        let missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
+        missing.map(|(fact, _)| fact).collect()
+    }
 }
 
 const WINDOWS: &str = "windows";

@@ -25,5 +25,8 @@ pub mod verdict;
 pub mod version;
 pub mod workload;
 
-/// The date of the rules and tables that are compiled in.
+/// The version of the rules and tables that are compiled in.
 pub const RULES_VERSION: &str = "2026.11.1";
+
+/// The day on which that version was published.
+pub const RULES_PUBLISHED: &str = "2026-11-23";

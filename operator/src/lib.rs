@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
+use hostfit_process::metrics::{Identity, identified};
 use hostfit_process::{
     Drain, Health, Lease, Limits, Shutdown, Tasks, admin, client, http, log, tasks,
 };
@@ -51,7 +52,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let metrics = Arc::new(metrics::Metrics::default());
     let mut exposed = prometheus_client::registry::Registry::default();
-    metrics.register(&mut exposed);
+    let identity = Identity {
+        version: env!("CARGO_PKG_VERSION"),
+        rules: hostfit_engine::RULES_VERSION,
+        rules_published: hostfit_engine::RULES_PUBLISHED,
+    };
+    let shown = identified(&mut exposed, identity);
+    metrics.register(shown);
+    registry.stats().register(shown);
     let certificates_ready = health.condition("certificates");
     let world = World::watch(&client, &health, &mut tasks);
     let listener = TcpListener::bind(args.admin_listen)

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::apply::Writer;
 use crate::defaults::Conflicts;
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
 use crate::nodes::{self, Counts};
 use crate::world::World;
 
@@ -27,7 +27,7 @@ mod images;
 mod matrices;
 mod plan;
 
-pub(crate) use images::Images;
+pub(crate) use images::{ImageCounts, Images};
 pub(crate) use plan::Plan;
 
 /// Between two looks: changes that come together are taken together.
@@ -136,7 +136,20 @@ impl Reports {
             *counts = counted;
             changed
         });
-        self.metrics.record(&plan, &fleet);
+        self.metrics.record(&Counted {
+            plan: &plan,
+            fleet: &fleet,
+            images: self.images.count(),
+            objects: [
+                ("CompatReport", reports.len()),
+                (
+                    "HostProfile",
+                    world.profiles.state().map_or(0, |all| all.len()),
+                ),
+                ("SupportMatrix", matrices.len()),
+                ("BaseImage", bases.len()),
+            ],
+        });
         let mut due = images_due;
         if Instant::now() >= *matrices_due {
             let conflicts = self.conflicts.borrow().clone();
@@ -165,8 +178,9 @@ impl Reports {
         let mut failed = None;
         for report in &plan.write {
             match self.writer.report(report).await {
-                Ok(_) => self.metrics.report_written(),
+                Ok(_) => self.metrics.report_written(true),
                 Err(error) => {
+                    self.metrics.report_written(false);
                     warn!(namespace = report.namespace(), report = report.name_any(), %error, "report not written");
                     failed = Some(error);
                 }

@@ -15,6 +15,7 @@ mod error;
 pub mod http;
 pub mod lease;
 pub mod log;
+pub mod metrics;
 pub mod tasks;
 pub mod watch;
 

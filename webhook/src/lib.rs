@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use hostfit_process::metrics::{Identity, identified};
 use hostfit_process::{Drain, Health, Limits, Shutdown, Tasks, admin, client, http, log, tasks};
 use hostfit_registry::{PullSecrets, Registry};
 use tokio::net::TcpListener;
@@ -51,7 +52,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let metrics = Arc::new(Metrics::default());
     let mut exposed = prometheus_client::registry::Registry::default();
-    metrics.register(&mut exposed, certificate.expiry());
+    let identity = Identity {
+        version: env!("CARGO_PKG_VERSION"),
+        rules: hostfit_engine::RULES_VERSION,
+        rules_published: hostfit_engine::RULES_PUBLISHED,
+    };
+    let shown = identified(&mut exposed, identity);
+    metrics.register(shown, certificate.expiry());
+    registry.stats().register(shown);
     let certificate_ready = health.condition("certificate");
     let world = World::watch(&client, &health, &mut tasks);
     let admission = Admission::new(

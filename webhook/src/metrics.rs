@@ -8,7 +8,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// The two routes.
@@ -74,10 +73,9 @@ impl Metrics {
     /// Registers every metric.
     pub(crate) fn register(
         &self,
-        registry: &mut Registry,
+        hostfit: &mut Registry,
         certificate_expiry: Gauge<i64, AtomicI64>,
     ) {
-        let hostfit = registry.sub_registry_with_prefix("hostfit");
         hostfit.register(
             "admission_requests",
             "Reviews by route and decision",
@@ -97,16 +95,6 @@ impl Metrics {
             "webhook_certificate_expiry_timestamp_seconds",
             "When the served certificate expires",
             certificate_expiry,
-        );
-        hostfit.register(
-            "rules",
-            "Version of the built-in rules and tables",
-            Info::new(vec![("version", hostfit_engine::RULES_VERSION)]),
-        );
-        hostfit.register(
-            "build",
-            "Version of the program",
-            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
         );
     }
 

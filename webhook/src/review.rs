@@ -125,7 +125,8 @@ impl Metadata {
     }
 
     /// Name of the CompatReport that speaks of the pod. A ReplicaSet's name ends in the hash of its template; without
-    /// it, it is the Deployment's.
+    /// it, it is the Deployment's. A Job's name ends in the minute for which a CronJob made it; without that, it is the
+    /// CronJob's.
     pub(crate) fn report(&self) -> Option<String> {
         let mut owners = self.owner_references.iter().flatten();
         let Some(owner) = owners.find(|owner| owner.controller == Some(true)) else {
@@ -138,9 +139,22 @@ impl Metadata {
         let deployment = hash.and_then(|hash| owner.name.strip_suffix(&format!("-{hash}")));
         Some(match (owner.kind.as_str(), deployment) {
             ("ReplicaSet", Some(deployment)) => names::report("Deployment", deployment),
+            ("Job", _) => match cron_job(&owner.name) {
+                Some(cron_job) => names::report("CronJob", cron_job),
+                None => names::report("Job", &owner.name),
+            },
             (kind, _) => names::report(kind, &owner.name),
         })
     }
+}
+
+/// The CronJob by whose controller a Job of this name was made: the name ends in minutes since 1970. No date is taken
+/// for them, as long as it is written with four digits of the year.
+fn cron_job(job: &str) -> Option<&str> {
+    const MINUTES: std::ops::Range<u32> = 25_000_000..100_000_000;
+    let (name, minute) = job.rsplit_once('-')?;
+    let is_minute = minute.len() == 8 && minute.parse().is_ok_and(|it| MINUTES.contains(&it));
+    is_minute.then_some(name)
 }
 
 #[cfg(test)]
@@ -172,6 +186,17 @@ mod tests {
             report(json!({"ownerReferences": owner("ReplicaSet", "own")})).as_deref(),
             Some("rs-own")
         );
+        for (job, expected) in [
+            ("nightly-29923200", "cronjob-nightly"),
+            ("import-20261124", "job-import-20261124"),
+            ("import", "job-import"),
+            ("a-+9923200", "job-a-+9923200"),
+        ] {
+            assert_eq!(
+                report(json!({"ownerReferences": owner("Job", job)})).as_deref(),
+                Some(expected)
+            );
+        }
         assert_eq!(
             report(json!({"ownerReferences": owner("StatefulSet", "db")})).as_deref(),
             Some("sts-db")

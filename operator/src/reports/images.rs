@@ -1,16 +1,20 @@
 //! What the registries tell of the images that workloads name: asked in the background, kept, asked again in time.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::image::ImageRef;
 use hostfit_registry::{Platforms, PullSecrets, Registry, SharedFacts};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How long one image may take, queueing included.
 const PATIENCE: Duration = Duration::from_secs(35);
+/// Images that are asked for at a time. The others wait here, without a deadline.
+const AT_ONCE: usize = 256;
 /// When to ask again for an image that could not be read.
 const RETRY: Duration = Duration::from_secs(45);
 
@@ -22,6 +26,18 @@ pub(crate) struct Images {
     platforms: Platforms,
     book: HashMap<ImageRef, Entry>,
     flights: JoinSet<(ImageRef, SharedFacts)>,
+    turns: Arc<Semaphore>,
+}
+
+/// Images by what is known of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ImageCounts {
+    /// The registry told what they are.
+    pub(crate) known: usize,
+    /// It did not.
+    pub(crate) unknown: usize,
+    /// It has not answered yet.
+    pub(crate) pending: usize,
 }
 
 #[derive(Default)]
@@ -40,12 +56,27 @@ impl Images {
             platforms: Platforms::All,
             book: HashMap::new(),
             flights: JoinSet::new(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
     /// What is known of an image now; nothing before its first answer.
     pub(crate) fn facts(&self, image: &ImageRef) -> Option<&SharedFacts> {
         self.book.get(image)?.facts.as_ref()
+    }
+
+    /// How many there are, by what is known of them.
+    pub(crate) fn count(&self) -> ImageCounts {
+        let mut counts = ImageCounts::default();
+        for entry in self.book.values() {
+            let counter = match entry.facts.as_deref() {
+                Some(Fact::Known(..)) => &mut counts.known,
+                Some(Fact::Unknown(_)) => &mut counts.unknown,
+                None => &mut counts.pending,
+            };
+            *counter += 1;
+        }
+        counts
     }
 
     /// Keeps exactly these images, and asks for what is new or due. When the next one is due.
@@ -70,8 +101,9 @@ impl Images {
             }
             entry.flying = true;
             let (registry, secrets) = (self.registry.clone(), self.secrets.clone());
-            let platforms = self.platforms.clone();
+            let (platforms, turns) = (self.platforms.clone(), self.turns.clone());
             self.flights.spawn(async move {
+                let _turn = turns.acquire().await;
                 let credentials = secrets.current();
                 let deadline = Instant::now() + PATIENCE;
                 let facts = registry

@@ -8,8 +8,8 @@ use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::support_matrix::{MatrixError, SupportMatrixStatus};
 use hostfit_crds::{SupportMatrix, names};
-use hostfit_engine::RULES_VERSION;
 use hostfit_engine::matrix;
+use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
@@ -57,7 +57,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             type_: names::READY,
             status: true,
             reason: "RulesLoaded",
-            message: format!("{rules} rules loaded"),
+            message: format!("{rules} rules loaded, {RULES_VERSION} of {RULES_PUBLISHED}"),
         },
         Some(error) => Wanted {
             type_: names::READY,

@@ -38,6 +38,23 @@ for verb in create patch update delete; do
   check "the webhook may not $verb reports" may_not hostfit-webhook "$verb" compatreports.hostfit.dev -n "$NS"
 done
 
+metrics_of() {
+  local pod
+  for pod in $(kubectl get pods -n hostfit -l "app.kubernetes.io/component=$1" -o name); do
+    kubectl get --raw "/api/v1/namespaces/hostfit/${pod/pod/pods}:8080/proxy/metrics"
+  done
+}
+every_metric_is_there() {
+  local metric served missing=0
+  served=$(metrics_of webhook; metrics_of operator)
+  for metric in $(grep -oE '^\| `hostfit_[a-z_]+`' docs/metrics.md | grep -oE 'hostfit_[a-z_]+'); do
+    metric=${metric%_total}
+    grep -q "^# TYPE ${metric%_info} " <<<"$served" || { echo "$metric is documented and not served"; missing=1; }
+  done
+  return "$missing"
+}
+check "every documented metric is served" every_metric_is_there
+
 # Applying twice changes nothing: the operator is left alone, and so are its objects.
 versions() { kubectl get compat,hprof,bimg,smx -A -o json | jq -r '.items[] | .kind + "/" + .metadata.name + " " + .metadata.resourceVersion'; }
 sleep 12

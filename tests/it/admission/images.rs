@@ -192,6 +192,9 @@ async fn a_thousand_identical_pods_cost_few_requests() {
     let metrics = stand.admin("/metrics").await.1;
     let answered = r#"hostfit_admission_requests_total{kind="validate",decision="allow"} 1000"#;
     assert!(metrics.contains(answered), "{metrics}");
+    let host = stand.registry.host();
+    let exchanges = format!(r#"hostfit_registry_requests_total{{registry="{host}",code="200"}} 2"#);
+    assert!(metrics.contains(&exchanges), "{metrics}");
 }
 
 #[tokio::test]
