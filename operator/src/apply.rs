@@ -119,6 +119,27 @@ impl Writer {
         )
     }
 
+    /// Takes labels off a node, also those that somebody else wrote: apply only removes our own.
+    pub(crate) async fn remove_node_labels(
+        &self,
+        node: &Node,
+        keys: &[&'static str],
+    ) -> kube::Result<Written> {
+        let labels: BTreeMap<_, ()> = keys.iter().map(|key| (*key, ())).collect();
+        let patch = json!({"metadata": {"uid": node.uid(), "labels": labels}});
+        let api: Api<Node> = Api::all(self.client()?);
+        let (name, patch) = (node.name_any(), Patch::Merge(&patch));
+        let parameters = PatchParams {
+            field_manager: Some(names::MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        gone(
+            within(CALL, api.patch(&name, &parameters, &patch))
+                .await
+                .map(drop),
+        )
+    }
+
     /// The certificate of the webhook.
     pub(crate) async fn secret(&self, secret: &Secret) -> kube::Result<Written> {
         let namespace = secret.namespace().unwrap_or_default();

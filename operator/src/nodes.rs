@@ -108,54 +108,93 @@ async fn once(
     else {
         return Ok(());
     };
+    let mut failed = None;
+    // Each on its own: one object that the API server refuses must not keep the others waiting.
+    let mut keep = |what: &str, written: kube::Result<Written>| {
+        if let Err(error) = written {
+            warn!(what, %error, "not written");
+            failed = Some(error);
+        }
+    };
     let by_name: BTreeMap<_, _> = profiles.iter().map(|p| (p.name_any(), p)).collect();
     for (name, wanted) in &plan.profiles {
         let current = by_name.get(name).copied();
-        if current.is_none() {
-            writer.host_profile(name).await?;
-            info!(
-                profile = name,
-                nodes = wanted.nodes,
-                "host profile observed"
-            );
-        }
-        let status = observed_status(wanted, current, of(counts, name));
-        write_status(writer, name, current, status).await?;
+        let written = observed(writer, name, wanted, current, of(counts, name)).await;
+        keep(name, written);
     }
     // Labels go before old profiles do, so that a node never points at nothing for long.
     if label_nodes {
         for node in &nodes {
-            let labels = plan.labels.get(&node.name_any());
-            if let Some(labels) = labels.filter(|labels| differ(node, labels)) {
-                writer.node_labels(node, labels).await?;
+            if let Some(wanted) = plan.labels.get(&node.name_any()) {
+                keep(&node.name_any(), label(writer, node, wanted).await);
             }
         }
     }
     for profile in &profiles {
         let name = profile.name_any();
-        if is_ours(profile) {
-            if !plan.profiles.contains_key(&name) {
-                writer.delete_host_profile(profile).await?;
-                info!(profile = name, "no node is of this class any more");
+        let written = if !is_ours(profile) {
+            let mut status = declared_status(profile, of(counts, &name));
+            // Where nobody can land, for example on a plan, there is nothing to count: zero would look like good news.
+            if Class::of(profile).is_none_or(|class| class.labels.is_none()) {
+                status.workloads = None;
             }
+            write_status(writer, &name, Some(profile), status).await
+        } else if plan.profiles.contains_key(&name) {
+            Ok(Written::Done)
         } else {
-            let status = declared_status(profile, of(counts, &name));
-            write_status(writer, &name, Some(profile), status).await?;
+            info!(profile = name, "no node is of this class any more");
+            writer.delete_host_profile(profile).await
+        };
+        keep(&name, written);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn observed(
+    writer: &Writer,
+    name: &str,
+    wanted: &plan::Profile,
+    current: Option<&Arc<HostProfile>>,
+    counts: Option<VerdictCounts>,
+) -> kube::Result<Written> {
+    if current.is_none() {
+        writer.host_profile(name).await?;
+        info!(
+            profile = name,
+            nodes = wanted.nodes,
+            "host profile observed"
+        );
+    }
+    let status = observed_status(wanted, current, counts);
+    write_status(writer, name, current, status).await
+}
+
+/// Makes our labels what they are to be, whoever wrote them: a kubelet may label its own node.
+async fn label(
+    writer: &Writer,
+    node: &Node,
+    wanted: &BTreeMap<&'static str, String>,
+) -> kube::Result<Written> {
+    let (mut differ, mut foreign) = (false, Vec::new());
+    for key in names::NODE_LABELS {
+        match (node.labels().get(key), wanted.get(key)) {
+            (current, Some(wanted)) => differ |= current != Some(wanted),
+            (Some(_), None) => foreign.push(key),
+            (None, None) => {}
         }
     }
-    Ok(())
+    if differ {
+        writer.node_labels(node, wanted).await?;
+    }
+    match foreign.is_empty() {
+        true => Ok(Written::Done),
+        false => writer.remove_node_labels(node, &foreign).await,
+    }
 }
 
 fn of(counts: &Counts, profile: &str) -> Option<VerdictCounts> {
     let counts = counts.as_ref()?;
     Some(counts.get(profile).cloned().unwrap_or_default())
-}
-
-/// Whether a node's labels are not as wanted, also if somebody else wrote one of ours.
-fn differ(node: &Node, wanted: &BTreeMap<&'static str, String>) -> bool {
-    names::NODE_LABELS
-        .iter()
-        .any(|key| node.labels().get(*key) != wanted.get(key))
 }
 
 async fn write_status(

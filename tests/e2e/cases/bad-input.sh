@@ -58,9 +58,10 @@ apiVersion: v1
 kind: Node
 metadata:
   name: odd-1
-  labels: {pool: odd, nvidia.com/cuda.driver-version.full: latest, feature.node.kubernetes.io/cpu-cpuid.X86_64_V3: maybe, hostfit.dev/host-profile: rhel94-k514}
+  labels: {pool: odd, nvidia.com/cuda.driver-version.full: latest, feature.node.kubernetes.io/cpu-cpuid.X86_64_V3: maybe, hostfit.dev/host-profile: rhel94-k514, hostfit.dev/cpu-level: "4"}
 Y
 eventually 30 "a node without facts has a profile of its own" node_label_is pool=odd hostfit.dev/host-profile unknown
+eventually 30 "a label of ours that nothing bears out is taken off" node_label_is pool=odd hostfit.dev/cpu-level ""
 pod odd shop/web:1 odd
 check "what lands there is Unknown, never Pass" annotation_is odd verdict Unknown
 kubectl delete node odd-1 >/dev/null
