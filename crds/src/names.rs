@@ -51,6 +51,9 @@ pub const DEFAULTS_MANAGER: &str = "hostfit-defaults";
 /// Field manager of the webhook configurations' caBundle.
 pub const CA_MANAGER: &str = "hostfit-ca";
 
+/// Who tells Events: the reporting controller.
+pub const EVENTS_FROM: &str = "hostfit.dev/operator";
+
 /// Condition: the object is read and used.
 pub const READY: &str = "Ready";
 /// Condition of a SupportMatrix: what the chart sets is what it has.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use hostfit_engine::policy::Policy;
+use hostfit_engine::policy::{Mode, Policy};
 use kube::ResourceExt;
 
+use crate::names;
 use crate::support_matrix::{MatrixError, SupportMatrix, SupportMatrixSpec};
 
 /// The policies of the cluster. A matrix that cannot be read keeps its last good state, or
@@ -13,6 +14,15 @@ use crate::support_matrix::{MatrixError, SupportMatrix, SupportMatrixSpec};
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
     matrices: Vec<(Arc<SupportMatrix>, Policy)>,
+}
+
+/// The policy of a namespace, and its mode there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judge {
+    /// The policy.
+    pub policy: Policy,
+    /// The mode, with what the namespace itself asks for as far as the policy lets it.
+    pub mode: Mode,
 }
 
 impl Policies {
@@ -52,7 +62,7 @@ impl Policies {
     }
 
     /// The policy of a namespace with these labels: all matrices that select it, the stricter of each setting.
-    pub fn of_namespace(&self, labels: &BTreeMap<String, String>) -> Policy {
+    fn of_namespace(&self, labels: &BTreeMap<String, String>) -> Policy {
         let selected = self
             .matrices
             .iter()
@@ -61,6 +71,17 @@ impl Policies {
             .map(|(_, policy)| policy.clone())
             .reduce(Policy::and)
             .unwrap_or_else(Policy::report_only)
+    }
+
+    /// The policy of a namespace with these labels, and its mode there.
+    pub fn judge(&self, labels: &BTreeMap<String, String>) -> Judge {
+        let policy = self.of_namespace(labels);
+        let wanted = labels.get(names::MODE);
+        let wanted = wanted.and_then(|label| Mode::from_label(label));
+        Judge {
+            mode: policy.mode_in(wanted),
+            policy,
+        }
     }
 
     /// The active policy of each matrix.

@@ -7,20 +7,23 @@ use std::sync::Arc;
 use hostfit_crds::{BaseImage, CompatReport, HostProfile, SupportMatrix, names};
 use hostfit_process::Lease;
 use hostfit_process::client::{CALL, within};
-use k8s_openapi::api::core::v1::{Node, Secret};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
+use kube::runtime::events::{Event, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::warn;
 
 /// Writes to one cluster, while this process leads.
 #[derive(Clone)]
 pub(crate) struct Writer {
     client: Client,
     lease: Arc<Lease>,
+    recorder: Recorder,
 }
 
 /// What became of a write.
@@ -34,7 +37,15 @@ pub(crate) enum Written {
 
 impl Writer {
     pub(crate) fn new(client: Client, lease: Arc<Lease>) -> Self {
-        Self { client, lease }
+        let reporter = Reporter {
+            controller: names::EVENTS_FROM.to_owned(),
+            instance: None,
+        };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            lease,
+        }
     }
 
     /// Whether this process leads.
@@ -138,6 +149,18 @@ impl Writer {
                 .await
                 .map(drop),
         )
+    }
+
+    /// Tells about an object. What is told stands in a status as well: that it could not be told is only logged.
+    pub(crate) async fn event(&self, event: &Event, about: &ObjectReference) {
+        let told = match self.leads() {
+            true => within(CALL, self.recorder.publish(event, about)).await,
+            false => Ok(()),
+        };
+        if let Err(error) = told {
+            let name = about.name.as_deref();
+            warn!(name, reason = event.reason, %error, "event not written");
+        }
     }
 
     /// The certificate of the webhook.

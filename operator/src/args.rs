@@ -54,6 +54,10 @@ pub struct Args {
     #[arg(long, env = "HOSTFIT_LABEL_NODES", default_value_t = true, action = clap::ArgAction::Set)]
     pub label_nodes: bool,
 
+    /// Whether a verdict that changed is told as an Event of the workload.
+    #[arg(long, env = "HOSTFIT_EVENTS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub events: bool,
+
     /// Namespaces whose workloads are not reported.
     #[arg(long, env = "HOSTFIT_EXCLUDED_NAMESPACES", value_delimiter = ',')]
     pub excluded_namespaces: Vec<String>,

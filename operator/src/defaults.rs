@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hostfit_crds::{BaseImage, SupportMatrix};
-use hostfit_process::Shutdown;
+use hostfit_engine::finding::plain;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::discovery::ApiResource;
+use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +27,20 @@ struct Document {
     name: String,
     object: Value,
 }
+
+impl Document {
+    fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(self.resource.api_version.clone()),
+            kind: Some(self.resource.kind.clone()),
+            name: Some(self.name.clone()),
+            ..ObjectReference::default()
+        }
+    }
+}
+
+/// What a conflict means, before the API server's own words.
+pub(crate) const CONFLICT: &str = "people changed what the chart sets, and their edits stay";
 
 /// Objects whose defaults conflict with what people changed: name, and what the API server says.
 pub(crate) type Conflicts = BTreeMap<String, String>;
@@ -111,12 +127,7 @@ pub(crate) struct Defaults(Vec<Document>);
 impl Defaults {
     /// Applies every object once, and again until it succeeds. A conflict is a success of people: what they changed
     /// stays, and the log names the fields.
-    pub(crate) async fn run(
-        self,
-        writer: Writer,
-        conflicts: watch::Sender<Conflicts>,
-        shutdown: Shutdown,
-    ) {
+    pub(crate) async fn run(self, writer: Writer, conflicts: watch::Sender<Conflicts>) {
         let mut open = self.0;
         loop {
             let mut failed = Vec::new();
@@ -133,6 +144,14 @@ impl Defaults {
                             conflict = status.message,
                             "people changed this object: their edits stay"
                         );
+                        let event = Event {
+                            type_: EventType::Warning,
+                            reason: "DefaultsNotApplied".to_owned(),
+                            note: Some(plain(&format!("{CONFLICT}: {}", status.message), 1000)),
+                            action: "Apply".to_owned(),
+                            secondary: None,
+                        };
+                        writer.event(&event, &default.reference()).await;
                         conflicts.send_modify(|all| {
                             all.insert(name.clone(), status.message.clone());
                         });
@@ -152,13 +171,10 @@ impl Defaults {
                 }
             }
             if failed.is_empty() {
-                return shutdown.cancelled().await;
+                return;
             }
             open = failed;
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
-            }
+            tokio::time::sleep(RETRY).await;
         }
     }
 }

@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, Client, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 mod apply;
 mod args;
@@ -176,35 +177,29 @@ impl Leader {
             counts,
             conflicts: conflicted,
             metrics,
+            events: args.events,
             started: tokio::time::Instant::now(),
         };
         let work = async {
             tokio::join!(
-                defaults.run(writer.clone(), conflicts, shutdown.clone()),
-                nodes::run(
-                    world.clone(),
-                    writer.clone(),
-                    args.label_nodes,
-                    counted,
-                    shutdown.clone()
-                ),
-                lineage::run(
-                    world.clone(),
-                    writer.clone(),
-                    registry,
-                    secrets,
-                    args.refresh,
-                    shutdown.clone()
-                ),
-                reports.run(shutdown.clone()),
-            );
+                defaults.run(writer.clone(), conflicts),
+                nodes::run(world.clone(), writer.clone(), args.label_nodes, counted),
+                lineage::run(world.clone(), writer, registry, secrets, args.refresh),
+                reports.run(),
+            )
         };
+        // In a task of its own: work that takes long must not keep it from renewing.
+        let mut holding = JoinSet::new();
+        let held = Arc::clone(&lease);
+        holding.spawn(async move { held.hold().await });
+        // All work can be dropped at any moment: whatever was not written, the next leader writes.
         tokio::select! {
-            () = work => {
-                lease.release().await;
-                Ok(())
-            }
-            lost = lease.hold() => Err(lost.into()),
+            _ = work => {}
+            () = shutdown.cancelled() => {}
+            Some(lost) = holding.join_next() => return Err(lost?.into()),
         }
+        holding.shutdown().await;
+        lease.release().await;
+        Ok(())
     }
 }

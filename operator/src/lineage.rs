@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hostfit_crds::BaseImage;
 use hostfit_engine::image::ImageRef;
-use hostfit_process::Shutdown;
 use hostfit_registry::{Platforms, PullSecrets, Registry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -30,14 +29,13 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// When each base is due, and for which generation that holds.
 type Due = HashMap<String, (Option<i64>, Instant)>;
 
-/// Runs until shutdown, by the leader only.
+/// Runs for ever, by the leader only. It may be dropped at any moment.
 pub(crate) async fn run(
     world: World,
     writer: Writer,
     registry: Registry,
     secrets: PullSecrets,
     refresh: Duration,
-    shutdown: Shutdown,
 ) {
     let mut changes = world.bases_changed.subscribe();
     let mut due: Due = HashMap::new();
@@ -45,7 +43,6 @@ pub(crate) async fn run(
         let next = due.values().map(|(_, at)| *at).min();
         let wait = next.unwrap_or_else(|| Instant::now() + refresh);
         tokio::select! {
-            () = shutdown.cancelled() => return,
             () = changes.next() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep_until(wait) => {}
         }

@@ -11,7 +11,6 @@ use hostfit_crds::host_profile::{HostProfileStatus, Origin};
 use hostfit_crds::node::class;
 use hostfit_crds::{HostFacts, HostProfile, names};
 use hostfit_engine::host;
-use hostfit_process::Shutdown;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -33,18 +32,16 @@ const RETRY: Duration = Duration::from_secs(3);
 /// What the reports found on each host profile, for its status; nothing before all workloads were judged once.
 pub(crate) type Counts = Option<BTreeMap<String, VerdictCounts>>;
 
-/// Runs until shutdown, by the leader only.
+/// Runs for ever, by the leader only. It may be dropped at any moment.
 pub(crate) async fn run(
     world: World,
     writer: Writer,
     label_nodes: bool,
     mut counts: watch::Receiver<Counts>,
-    shutdown: Shutdown,
 ) {
     let mut changes = world.hosts_changed.subscribe();
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
             () = changes.next() => {}
             changed = counts.changed() => if changed.is_err() { return },
         }

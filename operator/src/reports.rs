@@ -10,7 +10,6 @@ use hostfit_crds::host_profile::Origin;
 use hostfit_crds::policies::Policies;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
-use hostfit_process::Shutdown;
 use hostfit_registry::Platforms;
 use kube::ResourceExt;
 use tokio::sync::watch;
@@ -23,6 +22,7 @@ use crate::metrics::{Counted, Metrics};
 use crate::nodes::{self, Counts};
 use crate::world::World;
 
+mod event;
 mod images;
 mod matrices;
 mod plan;
@@ -50,12 +50,14 @@ pub(crate) struct Reports {
     pub(crate) counts: watch::Sender<Counts>,
     pub(crate) conflicts: watch::Receiver<Conflicts>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether verdicts that change are told as Events, too.
+    pub(crate) events: bool,
     pub(crate) started: Instant,
 }
 
 impl Reports {
-    /// Runs until shutdown, by the leader only.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+    /// Runs for ever, by the leader only. It may be dropped at any moment.
+    pub(crate) async fn run(mut self) {
         let mut changes = self.world.anything_changed.subscribe();
         let mut hosts = self.world.hosts_changed.subscribe();
         let mut policies = Policies::default();
@@ -63,7 +65,6 @@ impl Reports {
         let mut again = Instant::now() + IDLE;
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
                 () = changes.next() => {}
                 () = hosts.next() => {}
                 () = self.images.landed() => {}
@@ -176,9 +177,14 @@ impl Reports {
     /// Writes each report on its own: one that the API server refuses must not keep the others waiting.
     async fn write(&self, plan: &plan::Plan, reports: &[Arc<CompatReport>]) -> kube::Result<()> {
         let mut failed = None;
-        for report in &plan.write {
+        for plan::Write { report, notice } in &plan.write {
             match self.writer.report(report).await {
-                Ok(_) => self.metrics.report_written(true),
+                Ok(_) => {
+                    self.metrics.report_written(true);
+                    if let Some(notice) = notice.as_ref().filter(|_| self.events) {
+                        self.writer.event(&notice.event, &notice.about).await;
+                    }
+                }
                 Err(error) => {
                     self.metrics.report_written(false);
                     warn!(namespace = report.namespace(), report = report.name_any(), %error, "report not written");

@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
-use crate::config::Config;
+use crate::config::{Config, Network};
+use crate::error::Error;
 
 /// Bytes that the caches of a process may hold: a quarter of the memory that the chart grants it. Facts of an image
 /// take a few KB, so thousands of images fit.
 const CACHE_BYTES: u64 = 16 << 20;
-use crate::error::Error;
 
 /// How registries may be spoken to.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Settings {
     /// Registries that are spoken to without TLS, as host or host:port. Never a fallback.
     #[arg(
@@ -31,6 +31,19 @@ pub struct Settings {
         value_name = "HOST"
     )]
     pub registry_allow: Vec<String>,
+
+    /// Networks that are never asked, for example those of Services and Pods: 10.96.0.0/12.
+    #[arg(
+        long,
+        env = "HOSTFIT_REGISTRY_DENY_NETWORKS",
+        value_delimiter = ',',
+        value_name = "NETWORK"
+    )]
+    pub registry_deny_networks: Vec<Network>,
+
+    /// Whether registries at private addresses may be asked.
+    #[arg(long, env = "HOSTFIT_REGISTRY_ALLOW_PRIVATE", default_value_t = true, action = ArgAction::Set)]
+    pub registry_allow_private: bool,
 
     /// Token services that may be given the credentials of any registry, as host or host:port.
     #[arg(
@@ -79,6 +92,8 @@ impl Settings {
             plain_http: listed(&self.registry_plain_http),
             allow: listed(&self.registry_allow),
             trusted_realms: listed(&self.registry_trusted_realms),
+            allow_private: self.registry_allow_private,
+            deny_networks: self.registry_deny_networks.clone(),
             allow_loopback: self.registry_allow_loopback,
             ca_bundle,
             cache_bytes: CACHE_BYTES,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use hostfit_crds::policies::Judge;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::verdict::Judgement;
 use hostfit_engine::version::Date;
 use hostfit_engine::workload::Workload;
 use hostfit_registry::SharedFacts;
 
-use crate::snapshot::{Judge, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Judgements that are kept with a snapshot.
 const ENTRIES: u64 = 1024;

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hostfit_crds::fleet::{Class, fleet, prune};
-use hostfit_crds::policies::Policies;
-use hostfit_crds::{BaseImage, HostProfile, SupportMatrix, names};
+use hostfit_crds::policies::{Judge, Policies};
+use hostfit_crds::{BaseImage, HostProfile, SupportMatrix};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
-use hostfit_engine::policy::{Mode, Policy};
 use hostfit_process::{Changed, Condition, Health, Tasks, Watched, watch};
 use hostfit_registry::Platforms;
 use k8s_openapi::api::core::v1::{Namespace, Node};
@@ -36,13 +35,6 @@ pub(crate) struct Snapshot {
     pub(crate) memo: Memo,
 }
 
-/// The policy of a namespace, and its mode there.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Judge {
-    pub(crate) policy: Policy,
-    pub(crate) mode: Mode,
-}
-
 impl Snapshot {
     /// The policy of a namespace.
     pub(crate) fn judge(&self, namespace: &str) -> &Arc<Judge> {
@@ -65,14 +57,7 @@ impl Snapshot {
         // Most namespaces have the same policy: they share one.
         let mut shared: Vec<Arc<Judge>> = Vec::new();
         let mut share = |labels: &BTreeMap<String, String>| {
-            let policy = policies.of_namespace(labels);
-            let wanted = labels
-                .get(names::MODE)
-                .and_then(|label| Mode::from_label(label));
-            let judge = Judge {
-                mode: policy.mode_in(wanted),
-                policy,
-            };
+            let judge = policies.judge(labels);
             let known = shared.iter().find(|known| ***known == judge).cloned();
             known.unwrap_or_else(|| {
                 let judge = Arc::new(judge);

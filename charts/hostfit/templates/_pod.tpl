@@ -97,6 +97,14 @@ resources:
 - name: HOSTFIT_REGISTRY_ALLOW
   value: {{ join "," . | quote }}
 {{- end }}
+{{- if not .allowPrivate }}
+- name: HOSTFIT_REGISTRY_ALLOW_PRIVATE
+  value: "false"
+{{- end }}
+{{- with .denyNetworks }}
+- name: HOSTFIT_REGISTRY_DENY_NETWORKS
+  value: {{ join "," . | quote }}
+{{- end }}
 {{- with .trustedRealms }}
 - name: HOSTFIT_REGISTRY_TRUSTED_REALMS
   value: {{ join "," . | quote }}

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use crate::apply::Writer;
-use crate::defaults::Conflicts;
+use crate::defaults::{CONFLICT, Conflicts};
 
 /// What the statuses depend on.
 pub(super) struct Facts<'a> {
@@ -71,9 +71,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             type_: names::DEFAULTS_APPLIED,
             status: false,
             reason: "Conflict",
-            message: format!(
-                "people changed what the chart sets, and their edits stay: {conflict}"
-            ),
+            message: format!("{CONFLICT}: {conflict}"),
         });
     }
     let mut workloads = VerdictCounts::default();

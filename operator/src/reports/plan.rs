@@ -7,7 +7,7 @@ use hostfit_crds::compat_report::{
     CompatReportSpec, CompatReportStatus, FindingCounts, ReportFinding, ReportImage, VerdictCounts,
 };
 use hostfit_crds::condition::{self, Wanted};
-use hostfit_crds::policies::Policies;
+use hostfit_crds::policies::{Judge, Policies};
 use hostfit_crds::{CompatReport, names};
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::finding::{CellVerdict, plain};
@@ -23,6 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt;
 
 use super::Images;
+use super::event::{self, Notice};
 use crate::world::Item;
 
 /// Findings that a report lists.
@@ -43,11 +44,17 @@ pub(crate) struct View<'a> {
     pub(crate) now: &'a Time,
 }
 
+/// A report, and what to tell once it is written.
+pub(crate) struct Write {
+    pub(crate) report: CompatReport,
+    pub(crate) notice: Option<Notice>,
+}
+
 /// What to write, and what was counted.
 #[derive(Default)]
 pub(crate) struct Plan {
     /// Reports that differ from what is there.
-    pub(crate) write: Vec<CompatReport>,
+    pub(crate) write: Vec<Write>,
     /// Every report that is wanted, by namespace and name.
     keep: BTreeSet<(String, String)>,
     /// Verdicts by host profile.
@@ -83,17 +90,17 @@ pub(crate) fn plan(items: &[Item], reports: &[Arc<CompatReport>], view: &View<'_
         .collect();
     let mut plan = Plan::default();
     let none = BTreeMap::new();
-    let mut policies: HashMap<&str, Policy> = HashMap::new();
+    let mut judges: HashMap<&str, Judge> = HashMap::new();
     for item in items {
         let name = names::report(&item.target.kind, &item.target.name);
         let key = (item.namespace.clone(), name);
         let current = current.get(&key).copied();
         plan.keep.insert(key);
-        let policy = policies.entry(&item.namespace).or_insert_with(|| {
+        let own = judges.entry(&item.namespace).or_insert_with(|| {
             let labels = view.namespaces.get(&item.namespace).unwrap_or(&none);
-            view.policies.of_namespace(labels)
+            view.policies.judge(labels)
         });
-        let Some((judgement, images)) = judge(item, policy, view) else {
+        let Some((judgement, images)) = judge(item, &own.policy, view) else {
             plan.is_partial = true;
             continue;
         };
@@ -107,15 +114,12 @@ pub(crate) fn plan(items: &[Item], reports: &[Arc<CompatReport>], view: &View<'_
             }
             current => current,
         };
-        let report = report(
-            item,
-            &judgement,
-            images,
-            current.map(AsRef::as_ref),
-            view.now,
-        );
+        let current = current.map(AsRef::as_ref);
+        let report = report(item, &judgement, images, current, view.now);
         if !current.is_some_and(|current| is_same(current, &report)) {
-            plan.write.push(report);
+            let before = current.and_then(|report| report.status.as_ref()?.verdict);
+            let notice = event::notice(item, &judgement, before, own.mode);
+            plan.write.push(Write { report, notice });
         }
     }
     plan

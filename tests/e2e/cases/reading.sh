@@ -13,6 +13,10 @@ run_workload ledger "$REGISTRY/shop/ledger:1" rhel9
 eventually 30 "report on ledger" report_is deploy-ledger Fail
 eventually 30 "report on web" report_is deploy-web Pass
 
+event_says() { kubectl get events -n "$NS" --field-selector "reason=$2,involvedObject.name=$1" -o json | jq -e --arg text "$3" '.items | length == 1 and (.[0].message | startswith($text))'; }
+eventually 20 "a verdict is told as one Event of its workload" event_says ledger ImageHostIncompatible "HF502 "
+check "what fits is told to nobody" test -z "$(kubectl get events -n "$NS" --field-selector involvedObject.name=web,reason=ImageHostWarning -o name)"
+
 every_field_is_explained() {
   local field
   for field in $(kubectl get crd compatreports.hostfit.dev -o json | jq -r '.spec.versions[0].schema.openAPIV3Schema.properties.status.properties | keys[]'); do
@@ -63,4 +67,13 @@ kubectl rollout restart deployment hostfit-operator -n hostfit >/dev/null
 kubectl rollout status deployment hostfit-operator -n hostfit --timeout 60s >/dev/null
 sleep 15
 check "a new leader writes nothing that is not new" diff <(echo "$before") <(versions)
+
+# What people changed stays theirs, and they are told.
+kubectl patch smx default --type=merge --field-manager=people -p '{"spec": {"mode": "Audit"}}' >/dev/null
+kubectl rollout restart deployment hostfit-operator -n hostfit >/dev/null
+conflict_is_told() {
+  kubectl get smx default -o json | jq -e '.spec.mode == "Audit" and any(.status.conditions[]; .type == "DefaultsApplied" and .status == "False" and (.message | contains(".spec.mode")))' &&
+    kubectl get events -A --field-selector reason=DefaultsNotApplied,involvedObject.name=default -o json | jq -e '.items | length == 1'
+}
+eventually 40 "an edit that contradicts the chart stays, and the matrix says so" conflict_is_told
 uninstall
