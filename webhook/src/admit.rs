@@ -8,7 +8,7 @@ use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::policy::{Decision, Mode, decide};
 use hostfit_engine::verdict::Judgement;
 use hostfit_engine::workload::{Workload, WorkloadImage};
-use hostfit_registry::{Credentials, PullSecrets, Registry, SharedFacts};
+use hostfit_registry::{Credentials, Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::time::Instant;
 
 use crate::metrics::{Lookup, Metrics};
@@ -58,6 +58,14 @@ pub(crate) enum Verdict {
     Judged(Box<Judged>),
 }
 
+/// How the images of one pod are asked for.
+struct Terms<'a> {
+    credentials: &'a Credentials,
+    platforms: &'a Platforms,
+    tenant: &'a str,
+    deadline: Instant,
+}
+
 impl Admission {
     pub(crate) fn new(
         world: World,
@@ -89,7 +97,9 @@ impl Admission {
         if namespace == self.namespace {
             return Verdict::NotJudged;
         }
-        let snapshot = self.world.now();
+        // One deadline for all that has to be waited for.
+        let deadline = Instant::now() + self.patience;
+        let snapshot = self.world.knowing(namespace).await;
         let judge = snapshot.judge(namespace).clone();
         if matches!(judge.mode, Mode::Off | Mode::Audit) {
             return Verdict::NotJudged;
@@ -115,7 +125,9 @@ impl Admission {
                 return Verdict::NotJudged;
             }
         }
-        let facts = self.facts(&workload.images, namespace, &snapshot).await;
+        let facts = self
+            .facts(&workload.images, namespace, &snapshot, deadline)
+            .await;
         // The only clock that the judgement knows is asked here.
         let today = hostfit_crds::date(jiff::Timestamp::now());
         let judgement = snapshot.evaluate(Arc::new(workload), facts, &judge, today);
@@ -139,6 +151,7 @@ impl Admission {
         images: &[WorkloadImage],
         tenant: &str,
         snapshot: &Snapshot,
+        deadline: Instant,
     ) -> Arc<[SharedFacts]> {
         let credentials = self.secrets.current();
         let mut known: Vec<Option<SharedFacts>> = images
@@ -153,49 +166,51 @@ impl Admission {
         let missing = known.iter().filter(|facts| facts.is_none()).count();
         self.metrics.looked_up(Lookup::Hit, known.len() - missing);
         if missing > 0 {
-            self.fetch(images, &mut known, &credentials, tenant, snapshot)
-                .await;
+            let terms = Terms {
+                credentials: &credentials,
+                platforms: &snapshot.platforms,
+                tenant,
+                deadline,
+            };
+            self.fetch(images, &mut known, &terms).await;
         }
         known.into_iter().flatten().collect()
     }
 
+    /// Fills what is not known, all at once.
     async fn fetch(
         &self,
         images: &[WorkloadImage],
         known: &mut [Option<SharedFacts>],
-        credentials: &Credentials,
-        tenant: &str,
-        snapshot: &Snapshot,
+        terms: &Terms<'_>,
     ) {
-        let deadline = Instant::now() + self.patience;
-        let late: SharedFacts = Arc::new(Fact::Unknown(Gap::NotFetchedInTime));
         let open = images
             .iter()
             .zip(known)
             .filter(|(_, facts)| facts.is_none());
-        let fetches = open.enumerate().map(|(index, (image, slot))| {
-            let late = late.clone();
-            async move {
-                let facts = match &image.reference {
-                    Ok(reference) if index < MOST_IMAGES => {
-                        let platforms = &snapshot.platforms;
-                        self.registry
-                            .facts(reference, credentials, platforms, Some(tenant), deadline)
-                            .await
-                    }
-                    Ok(_) | Err(_) => late,
-                };
-                let in_time = !matches!(*facts, Fact::Unknown(Gap::NotFetchedInTime));
-                self.metrics.looked_up(
-                    if in_time {
-                        Lookup::Pending
-                    } else {
-                        Lookup::Unknown
-                    },
-                    1,
-                );
-                *slot = Some(facts);
-            }
+        let fetches = open.enumerate().map(|(index, (image, slot))| async move {
+            let facts = match &image.reference {
+                Ok(reference) if index < MOST_IMAGES => {
+                    let Terms {
+                        credentials,
+                        platforms,
+                        tenant,
+                        deadline,
+                    } = terms;
+                    self.registry
+                        .facts(reference, credentials, platforms, Some(tenant), *deadline)
+                        .await
+                }
+                Ok(_) | Err(_) => Arc::new(Fact::Unknown(Gap::NotFetchedInTime)),
+            };
+            let in_time = !matches!(*facts, Fact::Unknown(Gap::NotFetchedInTime));
+            let lookup = if in_time {
+                Lookup::Pending
+            } else {
+                Lookup::Unknown
+            };
+            self.metrics.looked_up(lookup, 1);
+            *slot = Some(facts);
         });
         futures::future::join_all(fetches).await;
     }

@@ -16,12 +16,26 @@ pub(crate) enum Operation {
     Remove { path: String },
 }
 
-/// The operations that make `wanted` of our annotations. A key without a wanted value is removed where it is: nobody
+/// Bytes that the API server lets the annotations of an object have, keys and values together.
+const MOST_BYTES: usize = 256 << 10;
+
+/// The operations that make `wanted` of our annotations, or none if they do not fit: a patch must not be what makes a
+/// pod invalid. A key without a wanted value is removed where it is: nobody
 /// else may speak in our name.
 pub(crate) fn annotations(
     current: Option<&BTreeMap<String, String>>,
     wanted: &[(&'static str, Option<String>)],
 ) -> Vec<Operation> {
+    let size = |key: &str, value: &str| key.len() + value.len();
+    let ours = wanted
+        .iter()
+        .map(|(key, value)| value.as_ref().map_or(0, |value| size(key, value)));
+    let others = current.into_iter().flatten();
+    let others = others.filter(|(key, _)| !wanted.iter().any(|(ours, _)| ours == key));
+    let others = others.map(|(key, value)| size(key, value));
+    if ours.chain(others).sum::<usize>() > MOST_BYTES {
+        return Vec::new();
+    }
     let Some(current) = current else {
         let set = wanted
             .iter()
@@ -108,6 +122,17 @@ mod tests {
                 {"op": "remove", "path": "/metadata/annotations/hostfit.dev~1report"},
             ]),
         );
+    }
+
+    #[test]
+    fn what_does_not_fit_any_more_is_left_out() {
+        let ours = "hostfit.dev/verdict".len() + "Warn".len() + "hostfit.dev/findings".len() + 5;
+        let room = MOST_BYTES - ours - 1;
+        let patched = |size: usize| {
+            let current = BTreeMap::from([("a".to_owned(), "x".repeat(size))]);
+            annotations(Some(&current), &wanted("Warn", "HF501", None)).len()
+        };
+        assert_eq!((patched(room), patched(room + 1)), (2, 0));
     }
 
     #[test]

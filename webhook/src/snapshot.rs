@@ -15,12 +15,16 @@ use hostfit_registry::Platforms;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::memo::Memo;
 
 /// Between two snapshots: changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// How long a review waits for its namespace to be seen.
+const UNSEEN: Duration = Duration::from_millis(500);
 
 /// What is known at one moment.
 pub(crate) struct Snapshot {
@@ -36,6 +40,10 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    fn knows(&self, namespace: &str) -> bool {
+        self.policies.contains_key(namespace)
+    }
+
     /// The policy of a namespace.
     pub(crate) fn judge(&self, namespace: &str) -> &Arc<Judge> {
         self.policies.get(namespace).unwrap_or(&self.unseen)
@@ -82,12 +90,32 @@ impl Snapshot {
 
 /// The current snapshot. Cheap to clone; clones share it.
 #[derive(Clone)]
-pub(crate) struct World(Arc<ArcSwap<Snapshot>>);
+pub(crate) struct World {
+    current: Arc<ArcSwap<Snapshot>>,
+    /// Fired after each snapshot.
+    built: Changed,
+}
 
 impl World {
-    /// The snapshot of this moment.
-    pub(crate) fn now(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+    /// The snapshot of this moment, or the first that knows `namespace`. A pod may come right behind its namespace,
+    /// whose labels say what is to be done about it: they are waited for, but not for long.
+    pub(crate) async fn knowing(&self, namespace: &str) -> Arc<Snapshot> {
+        let now = self.current.load_full();
+        if now.knows(namespace) {
+            return now;
+        }
+        let mut built = self.built.subscribe();
+        let known = async {
+            loop {
+                built.next().await;
+                if self.current.load().knows(namespace) {
+                    return;
+                }
+            }
+        };
+        // Too late is no error: without labels a namespace has the policy of all.
+        let _ = timeout(UNSEEN, known).await;
+        self.current.load_full()
     }
 
     /// Starts the watches, and keeps the snapshot current. `ready` once every watch has synced.
@@ -112,7 +140,10 @@ impl World {
             matrices: watched!(SupportMatrix, "supportmatrices", |_| {}),
         };
         let ready = health.condition("snapshot");
-        let world = Self(Arc::new(ArcSwap::from_pointee(Snapshot::empty())));
+        let world = Self {
+            current: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
+            built: Changed::default(),
+        };
         tasks.background("snapshot", stores.follow(world.clone(), changed, ready));
         world
     }
@@ -148,7 +179,8 @@ impl Stores {
                 warn!(matrix, %error, "matrix not read; its last good state stays active");
             }
             let snapshot = Snapshot::build(&profiles, &nodes, &bases, &policies, &namespaces);
-            world.0.store(Arc::new(snapshot));
+            world.current.store(Arc::new(snapshot));
+            world.built.fire();
             ready.set_ready();
         }
     }

@@ -1,5 +1,7 @@
 //! What people set, and what becomes of a pod by it.
 
+use std::time::Duration;
+
 use hostfit_tests::cluster::Kind;
 use hostfit_tests::registry::Image;
 use serde_json::{Value, json};
@@ -121,6 +123,22 @@ async fn pods_of_the_release_itself_are_never_judged() {
         stand.judge(pod_in("brand-new", &bad)).await,
         "Fail HF110: refused HF110"
     );
+}
+
+#[tokio::test]
+async fn a_pod_right_behind_its_namespace_is_judged_by_the_labels_of_it() {
+    let matrix = json!({"mode": "Warn", "namespaceOverrides": "Any"});
+    let stand = Setup::ordinary(matrix).await.ready().await;
+    let [_, bad, _] = push(&stand);
+    let labelled = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let labels = json!({"hostfit.dev/mode": "enforce"});
+        stand
+            .cluster
+            .put(Kind::Namespace, namespace("fresh", &labels));
+    };
+    let (answer, ()) = tokio::join!(stand.validate(create(pod_in("fresh", &bad))), labelled);
+    assert!(answer.denial().contains("HF110"));
 }
 
 #[tokio::test]
