@@ -137,7 +137,7 @@ holds defaults "has another image" '[pods.spec.containers[0] | .image, .command[
 holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "hostprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
 
 # Each switch switches.
-holds enforce "does not fail closed" '[webhooks | .failurePolicy == "Fail" and .timeoutSeconds == 1] | all'
+holds enforce "does not fail closed" '[webhooks | .failurePolicy == "Fail" and .timeoutSeconds == 2] | all'
 holds enforce "loses its conditions or annotations" '[webhooks.matchConditions[] | select(.name | startswith("example.com/"))] | length == 2'
 holds enforce "loses the images-changed condition" 'named("ValidatingWebhookConfiguration"; "hostfit").webhooks[0].matchConditions | length == 2 and .[0].name == "hostfit.dev/images-changed"'
 holds enforce "has other defaults" 'defaults | test("mode: Enforce") and test("- strict") and test("\n  unknownPolicy:\n    imageUnreadable: Deny\n  hostPolicy: AllReachable\n") and test("name: \"production\"")'
