@@ -2,13 +2,14 @@
 # Builds the cluster's tools from the pinned Go modules in tools/, once per machine.
 #   tools.sh        build what is missing
 #   tools.sh path   the same, then print the folder of the binaries
-# The result lies outside the checkout, in ${XDG_CACHE_HOME:-~/.cache}/hostfit/tools-KEY: KEY changes
-# with the versions, so a fresh clone on a known machine starts at once. Old folders may be deleted.
+# The result lies outside the checkout, in ${XDG_CACHE_HOME:-~/.cache}/hostfit: a folder FAMILY-KEY for each family of
+# tools, where KEY changes with its versions and its recipe, and tools-KEY, which holds links to all of them. So a fresh
+# clone on a known machine starts at once, and a new tool makes no other be built again. Old folders may be deleted.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd -P)
 MODULES=$HERE/tools
-KUBERNETES=(kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet kube-proxy)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/hostfit
 STRIP="-s -w"
 
 # Whatever the caller's settings are, the pinned modules decide and stay as they are.
@@ -22,87 +23,98 @@ case ${1:-build} in
 esac
 command -v go >/dev/null || { progress "Go is missing: see tests/cluster/require.sh"; exit 2; }
 
-cache_folder() {
-  local key
-  key=$(cd "$MODULES" && {
-    cat -- */go.mod */go.sum ../pause.c
-    declare -f kubernetes_flags helm_flags
-    printf '%s\n' "$STRIP" "$GOFLAGS" "$CGO_ENABLED" "$(go version)"
-  } | sha256sum | cut -c1-12)
-  printf '%s/hostfit/tools-%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}" "$key"
+# The families: each function is the recipe of one, and part of its key. It runs in the family's module.
+FAMILIES=(etcd helm kwok kubernetes pause)
+
+family_etcd() { build go.etcd.io/etcd/server/v3 etcd; }
+
+family_helm() {
+  build helm.sh/helm/v4/cmd/helm helm "-X helm.sh/helm/v4/internal/version.version=$(module_version helm.sh/helm/v4)"
 }
 
-module_version() { (cd "$MODULES/$1" && go list -m -f '{{.Version}}' "$2"); }
-
-# Unstamped binaries call themselves v0.0.0, and Helm's kubeVersion checks fail.
-kubernetes_flags() {
-  local version minor
-  version=$(module_version kubernetes k8s.io/kubernetes)
-  minor=${version#v1.}
-  printf -- '-X %s ' "k8s.io/component-base/version.gitVersion=$version" \
-    k8s.io/component-base/version.gitMajor=1 "k8s.io/component-base/version.gitMinor=${minor%%.*}" \
-    "k8s.io/client-go/pkg/version.gitVersion=$version"
-}
-helm_flags() { printf -- '-X %s' "helm.sh/helm/v4/internal/version.version=$(module_version helm helm.sh/helm/v4)"; }
-
-# build MODULE PACKAGE BINARY [FLAGS-FUNCTION]
-build() {
-  local module=$1 package=$2 binary=$3 flags=${4:-} started=$SECONDS
-  [ -x "$CACHE/bin/$binary" ] && return
-  progress "building $binary …"
-  [ -z "$flags" ] || flags=$($flags)
-  # A half-written binary must never be used: a rename is all or nothing.
-  (cd "$MODULES/$module" && go build -trimpath -ldflags "$STRIP $flags" -o "$CACHE/tmp/$binary" "$package")
-  mv "$CACHE/tmp/$binary" "$CACHE/bin/$binary"
-  progress "built $binary in $((SECONDS - started)) s ($(du -m "$CACHE/bin/$binary" | cut -f1) MB)"
-}
-
-# KWOK without its CRDs takes its stages from a file; the module's own folder has them.
-write_kwok_stages() {
+family_kwok() {
   local folder file
-  folder=$(cd "$MODULES/kwok" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
+  build sigs.k8s.io/kwok/cmd/kwok kwok
+  # KWOK without its CRDs takes its stages from a file; the module's own folder has them.
+  folder=$(go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
   for file in "$folder"/node/fast/node-initialize.yaml "$folder"/node/heartbeat-with-lease/*.yaml "$folder"/pod/fast/*.yaml; do
     grep -q '^kind: Stage' "$file" || continue # the kustomization files lie beside them
     echo ---
     cat "$file"
-  done >"$CACHE/tmp/kwok-stages.yaml"
-  mv "$CACHE/tmp/kwok-stages.yaml" "$CACHE/kwok-stages.yaml"
+  done >"$INTO/kwok-stages.yaml"
+}
+
+family_kubernetes() {
+  local version minor stamp binary
+  # Unstamped binaries call themselves v0.0.0, and Helm's kubeVersion checks fail.
+  version=$(module_version k8s.io/kubernetes)
+  minor=${version#v1.}
+  stamp=$(printf -- '-X %s ' "k8s.io/component-base/version.gitVersion=$version" \
+    k8s.io/component-base/version.gitMajor=1 "k8s.io/component-base/version.gitMinor=${minor%%.*}" \
+    "k8s.io/client-go/pkg/version.gitVersion=$version")
+  for binary in kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet kube-proxy; do
+    build "k8s.io/kubernetes/cmd/$binary" "$binary" "$stamp"
+  done
 }
 
 # The sandbox image's only file.
-build_pause() {
-  musl-gcc -static -Os -s -o "$CACHE/tmp/pause" "$HERE/pause.c"
-  mkdir -p "$CACHE/pause"
-  mv "$CACHE/tmp/pause" "$CACHE/pause/pause"
+family_pause() {
+  mkdir -p "$INTO/pause"
+  musl-gcc -static -Os -s -o "$INTO/pause/pause" "$HERE/pause.c"
 }
 
-complete() {
-  local binary
-  for binary in "${KUBERNETES[@]}" etcd helm kwok; do
-    [ -x "$CACHE/bin/$binary" ] || return 1
-  done
-  [ -s "$CACHE/kwok-stages.yaml" ] && [ -x "$CACHE/pause/pause" ]
+module_version() { go list -m -f '{{.Version}}' "$1"; }
+
+# build PACKAGE BINARY [LINKER-FLAGS]
+build() {
+  local started=$SECONDS
+  [ -x "$INTO/bin/$2" ] && return
+  progress "building $2 …"
+  mkdir -p "$INTO/bin"
+  # An interrupted run goes on where it was, so a half-written binary must never have the binary's name.
+  go build -trimpath -ldflags "$STRIP ${3:-}" -o "$INTO/half-written" "$1"
+  mv "$INTO/half-written" "$INTO/bin/$2"
+  progress "built $2 in $((SECONDS - started)) s ($(du -m "$INTO/bin/$2" | cut -f1) MB)"
 }
 
+key() { sha256sum | cut -c1-12; }
+
+# family_folder FAMILY
+family_folder() {
+  printf '%s/%s-%s\n' "$CACHE" "$1" "$({
+    cat -- "$MODULES/$1"/go.{mod,sum} 2>/dev/null || cat -- "$HERE/$1.c"
+    declare -f "family_$1" module_version build
+    printf '%s\n' "$STRIP" "$GOFLAGS" "$CGO_ENABLED" "$GO_VERSION"
+  } | key)"
+}
+
+# A folder has its last name only when all is in it.
 build_all() {
-  local binary
-  mkdir -p "$CACHE/bin" "$CACHE/tmp"
-  exec 9>"$CACHE/lock"
+  local family folder
+  mkdir -p "$CACHE"
+  exec 9>"$CACHE/tools.lock"
   flock -n 9 || { progress "another run is building them: waiting for it …"; flock 9; }
-  complete && return
+  [ ! -d "$TOOLS" ] || return 0
   progress "building the cluster's tools into $CACHE (some ten minutes on two cores, once)"
-  build etcd go.etcd.io/etcd/server/v3 etcd
-  build helm helm.sh/helm/v4/cmd/helm helm helm_flags
-  build kwok sigs.k8s.io/kwok/cmd/kwok kwok
-  for binary in "${KUBERNETES[@]}"; do
-    build kubernetes "k8s.io/kubernetes/cmd/$binary" "$binary" kubernetes_flags
+  rm -rf "$TOOLS.part"
+  mkdir "$TOOLS.part"
+  for family in "${FAMILIES[@]}"; do
+    folder=$(family_folder "$family")
+    if [ ! -d "$folder" ]; then
+      INTO=$folder.part
+      mkdir -p "$INTO"
+      if [ -d "$MODULES/$family" ]; then cd "$MODULES/$family"; fi
+      "family_$family"
+      mv "$INTO" "$folder"
+    fi
+    cp -al "$folder/." "$TOOLS.part"
   done
-  write_kwok_stages
-  build_pause
+  mv "$TOOLS.part" "$TOOLS"
 }
 
-CACHE=$(cache_folder)
-complete || build_all
+GO_VERSION=$(go version)
+TOOLS=$CACHE/tools-$(for family in "${FAMILIES[@]}"; do family_folder "$family"; done | key)
+[ -d "$TOOLS" ] || build_all
 if [ "${1:-}" = path ]; then
-  printf '%s\n' "$CACHE/bin"
+  printf '%s\n' "$TOOLS/bin"
 fi
