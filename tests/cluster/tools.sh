@@ -24,12 +24,21 @@ esac
 command -v go >/dev/null || { progress "Go is missing: see tests/cluster/require.sh"; exit 2; }
 
 # The families: each function is the recipe of one, and part of its key. It runs in the family's module.
-FAMILIES=(etcd helm kwok kubernetes pause)
+FAMILIES=(etcd helm helm3 kwok kubernetes pause)
 
 family_etcd() { build go.etcd.io/etcd/server/v3 etcd; }
 
 family_helm() {
   build helm.sh/helm/v4/cmd/helm helm "-X helm.sh/helm/v4/internal/version.version=$(module_version helm.sh/helm/v4)"
+}
+
+# The oldest Helm that the chart must work with. It believes in the Kubernetes that it was built with.
+family_helm3() {
+  local minor
+  minor=$(module_version k8s.io/client-go | cut -d . -f 2)
+  build helm.sh/helm/v3/cmd/helm helm3 "-X helm.sh/helm/v3/internal/version.version=$(module_version helm.sh/helm/v3) $(
+    printf -- '-X helm.sh/helm/v3/pkg/%s ' "lint/rules.k8sVersionMajor=1" "lint/rules.k8sVersionMinor=$minor" \
+      "chartutil.k8sVersionMajor=1" "chartutil.k8sVersionMinor=$minor")"
 }
 
 family_kwok() {
