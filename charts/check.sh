@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
-# Checks the chart without a cluster: lints it, renders it with all its switches, and asks of the result
-# what must always hold. Takes helm, kubectl and jq from PATH.
+# Checks the chart without a cluster: lints it, renders it with all its switches, and asks of the result what must
+# always hold. All of it with the newest Helm and with the oldest that the docs promise.
+#   check.sh          with helm and with helm3
+#   check.sh HELM     with one of them
+# Takes both, kubectl and jq from PATH.
 set -euo pipefail
 
+if [ $# -eq 0 ]; then
+  failed=0
+  for helm in helm helm3; do "$0" "$helm" || failed=1; done
+  exit "$failed"
+fi
+HELM=$1
 HERE=$(cd "$(dirname "$0")" && pwd -P)
 CHART=$HERE/hostfit
 WORK=$(mktemp -d)
@@ -17,9 +26,11 @@ fail() {
   say "FAILED: $*"
   FAILED=1
 }
-for tool in helm kubectl jq; do
+for tool in "$HELM" kubectl jq; do
   command -v "$tool" >/dev/null || { say "$tool is missing"; exit 2; }
 done
+
+helm() { command "$HELM" "$@"; }
 
 # template RELEASE CHART ARGUMENTS… writes YAML
 template() { helm template "$1" "$2" --namespace checked --kube-version "$OLDEST" "${@:3}"; }
