@@ -189,7 +189,8 @@ impl From<Requirement> for engine::Requirement {
 impl From<Toleration> for engine::Toleration {
     fn from(toleration: Toleration) -> Self {
         Self {
-            exists: toleration.operator == "Exists",
+            // An operator that we do not know may tolerate any value: rather a host too many than one too few.
+            exists: !matches!(toleration.operator.as_str(), "" | "Equal"),
             key: toleration.key,
             value: toleration.value,
             effect: toleration.effect,
