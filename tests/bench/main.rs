@@ -1,5 +1,5 @@
-//! The measurements of `make bench`. Each prints rows for `table.sh`: name, ours, floor, ratio or value, goal; fields
-//! are separated by tabs. Floors are measured in the same run, in alternating rounds: hosts drift, ratios less so.
+//! The measurements of `make bench`. Each prints rows: what, ours, floor, ratio, goal. Floors are measured in the same
+//! run, in alternating rounds: hosts drift, ratios less so. A goal that is missed is said, and is no error.
 #![expect(clippy::print_stdout, reason = "the rows are the product")]
 
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use clap::Parser;
 
 mod admission;
 mod cold;
-mod fake_api;
+mod fleet;
 mod floor;
 mod load;
 mod rows;
@@ -32,6 +32,8 @@ enum Command {
     Load(load::Args),
     /// A row of what others measured, from stdin: a line for each pair of ours and the floor's, or one number.
     Row(rows::Args),
+    /// The names of the columns.
+    Header,
 }
 
 /// What the measurements of one process share.
@@ -44,10 +46,10 @@ struct Lab {
     #[arg(long)]
     address: Ipv4Addr,
     /// Rounds of each measurement.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 8)]
     rounds: usize,
     /// Seconds of each half of a round.
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 1.0)]
     seconds: f64,
 }
 
@@ -66,6 +68,10 @@ fn main() -> anyhow::Result<()> {
             Command::Floor(args) => floor::run(args).await,
             Command::Load(args) => load::run(args).await,
             Command::Row(args) => rows::run(args),
+            Command::Header => {
+                rows::header();
+                Ok(())
+            }
         }
     })
 }

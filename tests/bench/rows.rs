@@ -45,12 +45,22 @@ pub(crate) enum Goal {
     None,
 }
 
+impl Goal {
+    fn is_met(&self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(goal) => value >= *goal,
+            Self::AtMost(goal) => value <= *goal,
+            Self::None => true,
+        }
+    }
+}
+
 impl std::fmt::Display for Goal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::AtLeast(goal) => write!(f, ">= {goal}"),
             Self::AtMost(goal) => write!(f, "<= {goal}"),
-            Self::None => write!(f, "-"),
+            Self::None => Ok(()),
         }
     }
 }
@@ -60,20 +70,41 @@ pub(crate) fn compared(name: &str, unit: &str, pairs: &[(f64, f64)], goal: &Goal
     let ours = median(pairs.iter().map(|(ours, _)| *ours));
     let floor = median(pairs.iter().map(|(_, floor)| *floor));
     let ratio = median(pairs.iter().map(|(ours, floor)| ours / floor));
-    println!(
-        "{name}\t{} {unit}\t{} {unit}\t{ratio:.2}\t{goal}",
-        short(ours),
-        short(floor)
+    let (ours, floor) = (
+        format!("{} {unit}", short(ours)),
+        format!("{} {unit}", short(floor)),
     );
+    row(name, &ours, &floor, &format!("{ratio:.2}"), goal, ratio);
 }
 
 /// A number that has no floor.
 pub(crate) fn counted(name: &str, value: f64, unit: &str, goal: &Goal) {
-    println!(
-        "{name}\t{} {unit}\t\t{}\t{goal}",
-        short(value),
-        short(value)
+    row(
+        name,
+        &format!("{} {unit}", short(value)),
+        "",
+        "",
+        goal,
+        value,
     );
+}
+
+/// The names of the columns.
+pub(crate) fn header() {
+    println!(
+        "{:<58} {:>12} {:>12} {:>6}  goal",
+        "what", "ours", "floor", "ratio"
+    );
+}
+
+fn row(name: &str, ours: &str, floor: &str, ratio: &str, goal: &Goal, judged: f64) {
+    let verdict = match goal {
+        Goal::None => "",
+        goal if goal.is_met(judged) => "ok",
+        _ => "MISSED",
+    };
+    let line = format!("{name:<58} {ours:>12} {floor:>12} {ratio:>6}  {goal:<8} {verdict}");
+    println!("{}", line.trim_end());
 }
 
 /// Three digits that matter.

@@ -15,13 +15,14 @@ row() { # PAIRS-FILE OPTION…
   "$BENCH" row "$@" <"$pairs"
 }
 
-# workload NAME IMAGE…  a Deployment that may land on every node, one container for each image.
+# workload NAME POOL|any IMAGE…  a Deployment, one container for each image.
 workload() {
-  local name=$1
-  shift
-  jq -cn --arg name "$name" --args '{apiVersion: "apps/v1", kind: "Deployment", metadata: {name: $name},
+  local name=$1 pool=$2
+  shift 2
+  jq -cn --arg name "$name" --arg pool "$pool" --args '{apiVersion: "apps/v1", kind: "Deployment", metadata: {name: $name},
     spec: {replicas: 1, selector: {matchLabels: {app: $name}}, template: {metadata: {labels: {app: $name}},
       spec: {tolerations: [{key: "kwok.x-k8s.io/node", operator: "Exists"}],
+        nodeSelector: (if $pool == "any" then {} else {pool: $pool} end),
         containers: [$ARGS.positional | to_entries[] | {name: "c\(.key)", image: .value}]}}}}' "$@" | kubectl apply -n "$NS" -f - >/dev/null
 }
 
@@ -104,9 +105,15 @@ memories() { # WHEN
   memory hostfit-operator >"$SCRATCH/memory" && row "$SCRATCH/memory" --name "operator: memory $1" --unit MiB "${goal[@]}" 30
 }
 
+# As stored: with the fields that kubectl hides.
 reports() {
-  kubectl get compat -A -o json --show-managed-fields | jq '[.items[] | tojson | utf8bytelength] | add / length | round' >"$SCRATCH/size"
-  row "$SCRATCH/size" --name "CompatReport: average size as stored" --unit bytes --at-most 3072
+  kubectl get compat -n "$NS" -o json --show-managed-fields >"$SCRATCH/reports"
+  jq -r '.items[] | "report \(.metadata.name): \(tojson | utf8bytelength) bytes, managed fields \(.metadata.managedFields | tojson | utf8bytelength)"' \
+    "$SCRATCH/reports" >&2
+  jq '[.items[] | tojson | utf8bytelength] | add / length | round' "$SCRATCH/reports" >"$SCRATCH/size"
+  row "$SCRATCH/size" --name "CompatReport of 6 workloads: average, as stored" --unit bytes --at-most 3072
+  jq '[.items[] | tojson | utf8bytelength] | max' "$SCRATCH/reports" >"$SCRATCH/size"
+  row "$SCRATCH/size" --name "CompatReport of 6 workloads: largest, as stored" --unit bytes --at-most 10240
 }
 
 all_reported() { [ "$(kubectl get compat -n "$NS" -o json | jq '[.items[] | select(.status.verdict)] | length')" -ge 6 ]; }
@@ -115,12 +122,13 @@ make_pools
 push_images
 create_namespace "$NS"
 helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" >/dev/null
-workload web "$REGISTRY/shop/web:1"
-workload legacy "$REGISTRY/shop/legacy:1"
-workload ledger "$REGISTRY/shop/ledger:1"
-workload arm "$REGISTRY/shop/arm:1"
-workload pair "$REGISTRY/shop/web:1" "$REGISTRY/shop/ledger:1"
-workload four "$REGISTRY/shop/web:1" "$REGISTRY/shop/ledger:1" "$REGISTRY/shop/legacy:1" "$REGISTRY/shop/arm:1"
+# Half of them fit; the last has findings of every kind.
+workload web rhel9 "$REGISTRY/shop/web:1"
+workload web-and-proxy rhel9 "$REGISTRY/shop/web:1" "$REGISTRY/bases/ubi8:8.10"
+workload web-anywhere any "$REGISTRY/shop/web:1"
+workload legacy rhel9 "$REGISTRY/shop/legacy:1"
+workload ledger any "$REGISTRY/shop/web:1" "$REGISTRY/shop/ledger:1"
+workload worst any "$REGISTRY/shop/web:1" "$REGISTRY/shop/ledger:1" "$REGISTRY/shop/legacy:1" "$REGISTRY/shop/arm:1"
 eventually 60 "six reports" all_reported
 eventually 30 "host profiles" has_profiles rhel94-k514 amzn2-k510
 

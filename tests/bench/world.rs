@@ -1,14 +1,15 @@
 //! What stands around the webhook in a measurement: a registry, an API server, a certificate.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
+use hostfit_tests::certificate::Authority;
+use hostfit_tests::cluster::FakeCluster;
 use hostfit_tests::registry::{FakeRegistry, Image};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{Lab, fake_api};
+use crate::{Lab, fleet};
 
 /// It stops when it is dropped.
 pub(crate) struct World {
@@ -16,22 +17,26 @@ pub(crate) struct World {
     /// Where the webhook finds the registry.
     pub(crate) registry_host: String,
     pub(crate) scratch: PathBuf,
+    cluster: FakeCluster,
 }
 
 impl World {
     pub(crate) async fn start(lab: &Lab) -> anyhow::Result<Self> {
         let registry = FakeRegistry::start().await;
         let registry_host = forward(lab.address, registry.port()).await?;
-        let api = TcpListener::bind("127.0.0.1:0").await?;
-        let server = format!("http://{}", api.local_addr()?);
-        fake_api::serve(api);
+        let cluster = fleet::start().await;
+        let authority = Authority::new();
+        let leaf = authority.issue("127.0.0.1");
         let world = Self {
             registry,
             registry_host,
             scratch: lab.scratch.clone(),
+            cluster,
         };
-        std::fs::write(world.kubeconfig(), kubeconfig(&server))?;
-        certificate(&world.scratch)?;
+        std::fs::write(world.kubeconfig(), world.cluster.kubeconfig())?;
+        std::fs::write(world.ca(), authority.pem())?;
+        std::fs::write(world.scratch.join("tls.crt"), leaf.certificate)?;
+        std::fs::write(world.scratch.join("tls.key"), leaf.key)?;
         Ok(world)
     }
 
@@ -87,29 +92,4 @@ async fn forward(address: Ipv4Addr, port: u16) -> anyhow::Result<String> {
         }
     });
     Ok(host)
-}
-
-fn kubeconfig(server: &str) -> String {
-    serde_json::json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "bench",
-        "clusters": [{"name": "bench", "cluster": {"server": server}}],
-        "users": [{"name": "bench", "user": {}}],
-        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-    })
-    .to_string()
-}
-
-/// Writes `ca.crt`, and `tls.crt` and `tls.key` for 127.0.0.1.
-fn certificate(folder: &Path) -> anyhow::Result<()> {
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.distinguished_name
-        .push(DnType::CommonName, "hostfit bench authority");
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(["127.0.0.1".to_owned()])?.signed_by(&key, &ca)?;
-    std::fs::write(folder.join("ca.crt"), ca.pem())?;
-    std::fs::write(folder.join("tls.crt"), leaf.pem())?;
-    std::fs::write(folder.join("tls.key"), key.serialize_pem())?;
-    Ok(())
 }
