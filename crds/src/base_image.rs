@@ -35,12 +35,12 @@ pub struct BaseImageSpec {
     #[schemars(length(min = 1, max = 255))]
     #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "repository is immutable: create another BaseImage"}]))]
     pub repository: String,
-    /// Tags to follow, written out.
+    /// Tags to follow. * stands for any characters and ? for one: of what matches, the newest are followed, 32 tags in all.
     #[schemars(
         length(min = 1, max = 32),
         inner(
             length(min = 1, max = 128),
-            regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+            regex(pattern = "^[A-Za-z0-9_*?][A-Za-z0-9_.*?-]*$")
         )
     )]
     pub tags: Vec<String>,

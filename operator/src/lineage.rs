@@ -17,6 +17,10 @@ use crate::reports::known_fleet;
 use crate::world::World;
 
 mod plan;
+mod tags;
+
+use plan::Looked;
+use tags::Chosen;
 
 /// How long the registry may take for one tag.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -95,10 +99,30 @@ async fn look(
 ) -> kube::Result<bool> {
     let credentials = secrets.current();
     let deadline = Instant::now() + PATIENCE;
-    let read = base.spec.tags.iter().map(|tag| {
+    let reference = |tag: &str| format!("{}:{tag}", base.spec.repository).parse::<ImageRef>();
+    let (patterns, exact): (Vec<_>, Vec<_>) = base
+        .spec
+        .tags
+        .iter()
+        .cloned()
+        .partition(|tag| tags::is_pattern(tag));
+    let chosen = match patterns.is_empty() {
+        true => Chosen::exactly(exact),
+        false => {
+            let listed = match reference("latest") {
+                Ok(any) => {
+                    let listed = registry.tags(&any, &credentials, deadline).await;
+                    listed.map_err(|gap| gap.finding().message())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            tags::choose(exact, &patterns, listed)
+        }
+    };
+    let read = chosen.tags.into_iter().map(|tag| {
         let credentials = credentials.clone();
         async move {
-            let reference: Result<ImageRef, _> = format!("{}:{tag}", base.spec.repository).parse();
+            let reference = reference(&tag);
             let facts = match &reference {
                 Ok(image) => Some(
                     registry
@@ -108,14 +132,18 @@ async fn look(
                 Err(_) => None,
             };
             plan::Tag {
-                tag: tag.clone(),
+                tag,
                 reference,
                 facts,
             }
         }
     });
-    let tags: Vec<plan::Tag> = futures::future::join_all(read).await;
-    let plan = plan::plan(base, &tags, &Time(jiff::Timestamp::now()));
+    let looked = Looked {
+        tags: futures::future::join_all(read).await,
+        problems: chosen.problems,
+        notes: chosen.notes,
+    };
+    let plan = plan::plan(base, &looked, &Time(jiff::Timestamp::now()));
     let complete = plan.complete;
     if base.status.as_ref() != Some(&plan.status) {
         let mut wanted = BaseImage::new(&base.name_any(), base.spec.clone());

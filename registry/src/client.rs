@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use hostfit_engine::image::{Digest, ImageRef};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, LINK};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
@@ -20,6 +20,8 @@ use crate::transport::{Budget, Call, Reply, Transport};
 
 /// Largest manifest or index in bytes.
 const MANIFEST_BYTES: u64 = 4 << 20;
+/// Largest page of tags in bytes.
+const TAGS_BYTES: u64 = 2 << 20;
 /// Most logins that are tried for one image, the anonymous one besides.
 const LOGINS: usize = 8;
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
@@ -147,6 +149,23 @@ impl<'a> Session<'a> {
         }
         verify(&descriptor.digest, &reply.body)?;
         Ok(reply.body)
+    }
+
+    /// One page of the list of tags: its bytes, and the query of the next page. What leads away from this list is no
+    /// next page.
+    pub(crate) async fn tags(&self, query: &str) -> Result<(Bytes, Option<String>), Failure> {
+        let list = "tags/list";
+        let reply = self
+            .exchange(Method::GET, &format!("{list}?{query}"), None, TAGS_BYTES)
+            .await?;
+        expect_ok(&reply)?;
+        let own = self.base.join(&format!("{}/{list}", self.repository)).ok();
+        let next = next_link(&reply).and_then(|link| own.as_ref()?.join(&link).ok());
+        let next = next.filter(|next| {
+            own.is_some_and(|own| next.origin() == own.origin() && next.path() == own.path())
+        });
+        let query = next.and_then(|next| next.query().map(str::to_owned));
+        Ok((reply.body, query))
     }
 
     async fn get_manifest(&self, reference: &str) -> Result<Reply, Failure> {
@@ -304,6 +323,16 @@ fn expect_ok(reply: &Reply) -> Result<(), Failure> {
             "the registry answered with an unexpected status",
         )),
     }
+}
+
+/// Where the answer says that it goes on: `Link: </v2/app/tags/list?last=9>; rel="next"`.
+fn next_link(reply: &Reply) -> Option<String> {
+    let link = reply.headers.get(LINK)?.to_str().ok()?;
+    let (link, relation) = link.strip_prefix('<')?.split_once('>')?;
+    relation
+        .to_ascii_lowercase()
+        .contains("next")
+        .then(|| link.to_owned())
 }
 
 fn found(digest: Digest, reply: &Reply) -> Result<Found, Failure> {

@@ -29,6 +29,7 @@ mod pull_secrets;
 mod retry_after;
 mod settings;
 mod stats;
+mod tags;
 mod transport;
 
 use std::sync::Arc;
@@ -148,10 +149,7 @@ impl Registry {
         platforms: &Platforms,
     ) -> Option<SharedFacts> {
         if !self.0.config.allows(image.registry()) {
-            return Some(Arc::new(Fact::Unknown(Gap::Unreachable {
-                registry: image.registry().to_owned(),
-                why: Unreachable::NotAllowed,
-            })));
+            return Some(Arc::new(Fact::Unknown(not_allowed(image.registry()))));
         }
         let key = Key {
             image: image.clone(),
@@ -161,13 +159,67 @@ impl Registry {
         self.0.cache.answer(&key, Instant::now())
     }
 
+    /// The tags of the repository of `image`, by `deadline` at the latest. Nothing of it is kept.
+    ///
+    /// # Errors
+    ///
+    /// The gap, if the registry does not tell.
+    pub async fn tags(
+        &self,
+        image: &ImageRef,
+        credentials: &Credentials,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Gap> {
+        let registry = image.registry();
+        if !self.0.config.allows(registry) {
+            return Err(not_allowed(registry));
+        }
+        let told = match self.0.session(image, credentials, None, deadline) {
+            Ok(session) => tags::tags(&session).await,
+            Err(failure) => Err(failure),
+        };
+        told.map_err(|failure| {
+            tracing::info!(repository = image.name(), %failure, "tags not listed");
+            failure.gap(registry)
+        })
+    }
+
     /// Counters since the start.
     pub fn stats(&self) -> &Stats {
         &self.0.stats
     }
 }
 
+fn not_allowed(registry: &str) -> Gap {
+    Gap::Unreachable {
+        registry: registry.to_owned(),
+        why: Unreachable::NotAllowed,
+    }
+}
+
 impl Inner {
+    /// A conversation about `image`, which ends at `deadline`.
+    fn session<'a>(
+        &'a self,
+        image: &'a ImageRef,
+        credentials: &Credentials,
+        exchanges: Option<Arc<Semaphore>>,
+        deadline: Instant,
+    ) -> Result<Session<'a>, Failure> {
+        let registry = image.registry();
+        let is_plain = self.config.is_plain(registry);
+        let budget = Budget::new(registry, is_plain, exchanges, deadline);
+        let bytes = self.config.config_bytes;
+        Session::new(
+            &self.transport,
+            &self.access,
+            budget,
+            image,
+            credentials,
+            bytes,
+        )
+    }
+
     /// Asks the registry and keeps what it says.
     async fn fly(
         self: Arc<Self>,
@@ -177,16 +229,7 @@ impl Inner {
     ) -> SharedFacts {
         let registry = key.image.registry();
         let deadline = Instant::now() + self.config.image_deadline;
-        let budget = Budget::new(
-            registry,
-            self.config.is_plain(registry),
-            exchanges,
-            deadline,
-        );
-        let bytes = self.config.config_bytes;
-        let (transport, access) = (&self.transport, &self.access);
-        let fetched = match Session::new(transport, access, budget, &key.image, &credentials, bytes)
-        {
+        let fetched = match self.session(&key.image, &credentials, exchanges, deadline) {
             Ok(session) => fetch::fetch(&session, &key.image, &key.platforms, &self.cache).await,
             Err(failure) => Err(failure),
         };

@@ -11,7 +11,7 @@ use oci_distribution::manifest::{self as oci, ImageIndexEntry, OciImageIndex, Oc
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use self::bounded::Count;
+use self::bounded::{Bounded, Count};
 pub(crate) use self::config::config;
 use crate::error::Failure;
 
@@ -24,6 +24,8 @@ pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 /// Most entries of an index, nested ones included.
 pub(crate) const INDEX_ENTRIES: usize = 1_000;
 const LAYERS: usize = 1_000;
+/// Most tags of a page: the rest is not read.
+const TAGS: usize = 20_000;
 
 /// Content by digest, with the size that it must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +116,20 @@ pub(crate) fn document(body: &[u8], content_type: Option<&str>) -> Result<Docume
         let image: OciImageManifest = serde_json::from_slice(body).map_err(malformed)?;
         Ok(Document::Image(manifest(image)?))
     }
+}
+
+/// Reads a page of the list of tags.
+pub(crate) fn tags(body: &[u8]) -> Result<Vec<String>, Failure> {
+    #[derive(Deserialize)]
+    struct Page {
+        #[serde(default)]
+        tags: Bounded<TAGS, String>,
+    }
+    let page = serde_json::from_slice(body);
+    let Page {
+        tags: Bounded(tags),
+    } = page.map_err(|_| Failure::Broken("the registry's answer is no list of tags"))?;
+    Ok(tags)
 }
 
 /// Whether a media type names an index (true) or an image (false); `None` if it names neither.

@@ -435,6 +435,36 @@ async fn an_expired_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn tags_are_listed_page_by_page_and_never_beside_their_list() {
+    let fake = FakeRegistry::start().await;
+    for tag in ["9.1", "9.2", "9.3", "9.10", "latest"] {
+        fake.push("team/app", tag, &Image::default());
+    }
+    fake.guard("team/app", Guard::Bearer("alice:secret".to_owned()));
+    let registry = start(config(&fake));
+    let alice = login(fake.host(), "alice:secret");
+    let app = image(&fake, "team/app:latest");
+    let tags = registry.tags(&app, &alice, soon()).await.unwrap();
+    assert_eq!(tags, ["9.1", "9.10", "9.2", "9.3", "latest"]);
+    let refused = registry.tags(&app, &Credentials::none(), soon()).await;
+    assert_eq!(name(&refused.unwrap_err()), "unauthorized");
+    for (fault, expected) in [
+        ("tags-endless", "malformed"),
+        ("tags-elsewhere", "2 tags"),
+        ("tags-blob", "2 tags"),
+        ("tags-null", "0 tags"),
+        ("tags-html", "malformed"),
+    ] {
+        let evil = image(&fake, &format!("evil/{fault}:1"));
+        let said = match registry.tags(&evil, &Credentials::none(), soon()).await {
+            Ok(tags) => format!("{} tags", tags.len()),
+            Err(gap) => name(&gap),
+        };
+        assert!(said.starts_with(expected), "{fault}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_thousand_questions_make_one_flight() {
     let fake = FakeRegistry::start().await;
     fake.push("app", "1", &Image::default());

@@ -277,6 +277,15 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if parts.uri.path() == "/token" {
         return guard::token(&shared, &seen);
     }
+    if let Some(repository) = parts.uri.path().strip_prefix("/v2/")
+        && let Some(repository) = repository.strip_suffix("/tags/list")
+    {
+        if let Some(fault) = repository.strip_prefix("evil/") {
+            return faults::tags(&shared, fault);
+        }
+        let refusal = guard::refusal(&shared, repository, &seen);
+        return refusal.unwrap_or_else(|| tags(&shared, repository, &seen.path));
+    }
     let route = parts.uri.path().strip_prefix("/v2/").and_then(|path| {
         let (repository, rest) = path
             .split_once("/manifests/")
@@ -298,6 +307,31 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return refusal;
     }
     serve(&shared, repository, is_manifest, reference, is_head)
+}
+
+/// The tags of a repository, two a page however many are asked for.
+fn tags(shared: &Shared, repository: &str, path: &str) -> Response {
+    const PAGE: usize = 2;
+    let last = path.split_once("last=").map_or("", |(_, last)| last);
+    let state = shared.lock();
+    let mut tags: Vec<_> = state
+        .manifests
+        .keys()
+        .filter(|(own, tag)| own == repository && !tag.contains(':'))
+        .map(|(_, tag)| tag.as_str())
+        .filter(|tag| *tag > last)
+        .collect();
+    tags.sort_unstable();
+    let more = tags.len() > PAGE;
+    tags.truncate(PAGE);
+    let mut response = Response::builder().header(CONTENT_TYPE, "application/json");
+    if let Some(last) = tags.last().filter(|_| more) {
+        let next = format!("</v2/{repository}/tags/list?n={PAGE}&last={last}>; rel=\"next\"");
+        response = response.header("link", next);
+    }
+    let page = serde_json::json!({"name": repository, "tags": tags});
+    let page = Body::from(page.to_string());
+    response.body(page).expect("the headers are valid")
 }
 
 fn serve(

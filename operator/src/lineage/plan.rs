@@ -21,6 +21,16 @@ pub(super) struct Tag {
     pub(super) facts: Option<SharedFacts>,
 }
 
+/// What a look at a base has shown.
+#[derive(Default)]
+pub(super) struct Looked {
+    pub(super) tags: Vec<Tag>,
+    /// What could not be told of its patterns.
+    pub(super) problems: Vec<String>,
+    /// What is left out on purpose.
+    pub(super) notes: Vec<String>,
+}
+
 /// What to write.
 pub(super) struct Plan {
     pub(super) status: BaseImageStatus,
@@ -29,11 +39,11 @@ pub(super) struct Plan {
 
 /// What the tags lead to now comes first; chains of moved tags stay while there is room, because images that stand on
 /// them still run.
-pub(super) fn plan(base: &BaseImage, tags: &[Tag], now: &Time) -> Plan {
+pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
     let before = base.status.clone().unwrap_or_default();
-    let mut problems = Vec::new();
+    let mut problems = looked.problems.clone();
     let mut current: Vec<Chain> = Vec::new();
-    for tag in tags {
+    for tag in &looked.tags {
         for chain in chains(tag, now) {
             match chain {
                 Ok(chain) if current.iter().any(|other| is_same(other, &chain)) => {}
@@ -66,7 +76,11 @@ pub(super) fn plan(base: &BaseImage, tags: &[Tag], now: &Time) -> Plan {
         status: complete,
         reason: if complete { "Followed" } else { "NotRead" },
         message: match complete {
-            true => "every tag is followed".to_owned(),
+            true => {
+                let followed = "every tag is followed".to_owned();
+                let parts = std::iter::once(followed).chain(looked.notes.iter().cloned());
+                parts.collect::<Vec<_>>().join("; ")
+            }
             false => problems.join("; "),
         },
     };
@@ -186,6 +200,14 @@ mod tests {
         Fact::Known(contents, Evidence::new(Strength::Stated, "test"))
     }
 
+    fn plan(base: &BaseImage, tags: impl Into<Vec<Tag>>, now: &Time) -> Plan {
+        let looked = Looked {
+            tags: tags.into(),
+            ..Looked::default()
+        };
+        super::plan(base, &looked, now)
+    }
+
     fn tag(name: &str, platforms: impl IntoIterator<Item = (String, Fact<Contents>)>) -> Tag {
         let platform = |(architecture, contents): (String, _)| PlatformFacts {
             platform: Platform::new("linux", architecture),
@@ -209,9 +231,9 @@ mod tests {
 
     #[test]
     fn a_moved_tag_keeps_its_old_chain_behind_the_new_one() {
-        let first = plan(&base(None), &[tag("3.19", amd64(known(1)))], &time(1)).status;
+        let first = plan(&base(None), [tag("3.19", amd64(known(1)))], &time(1)).status;
         let second = base(Some(first));
-        let second = plan(&second, &[tag("3.19", amd64(known(2)))], &time(2)).status;
+        let second = plan(&second, [tag("3.19", amd64(known(2)))], &time(2)).status;
         let order = |status: &BaseImageStatus| -> Vec<_> {
             let seen = |chain: &Chain| (chain.layers, chain.first_seen.clone());
             status.chains.iter().map(seen).collect()
@@ -219,7 +241,7 @@ mod tests {
         assert_eq!(order(&second), [(1, time(2)), (1, time(1))]);
         // The tag moves back: nothing is new, and what it leads to now is first.
         let third = base(Some(second));
-        let third = plan(&third, &[tag("3.19", amd64(known(1)))], &time(3)).status;
+        let third = plan(&third, [tag("3.19", amd64(known(1)))], &time(3)).status;
         assert_eq!(order(&third), [(1, time(1)), (1, time(2))]);
     }
 
@@ -230,13 +252,13 @@ mod tests {
                 (from..from + 150).map(|number| (format!("arch{number}"), known(number)));
             tag(&from.to_string(), platforms)
         };
-        let tags = [many(0), many(1000)];
-        let first = plan(&base(None), &tags, &time(1)).status;
+        let tags = || [many(0), many(1000)];
+        let first = plan(&base(None), tags(), &time(1)).status;
         assert_eq!(
             (first.chains.len(), first.chain_count, first.chains_omitted),
             (200, 200, 100)
         );
-        let again = plan(&base(Some(first.clone())), &tags, &time(2)).status;
+        let again = plan(&base(Some(first.clone())), tags(), &time(2)).status;
         assert_eq!(again, first);
     }
 
@@ -250,7 +272,7 @@ mod tests {
             ("arm64".to_owned(), Fact::Unknown(broken)),
             ("s390x".to_owned(), Fact::Unknown(Gap::NotFetchedInTime)),
         ];
-        let plan = plan(&base(None), &[tag("1", platforms)], &time(1));
+        let plan = plan(&base(None), [tag("1", platforms)], &time(1));
         assert!(!plan.complete);
         assert_eq!(plan.status.chain_count, 1);
         let message = plan
@@ -265,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_only_the_name_of_a_base_tells_is_marked_as_a_guess() {
-        let status = plan(&base(None), &[tag("3.19", amd64(known(1)))], &time(1)).status;
+        let status = plan(&base(None), [tag("3.19", amd64(known(1)))], &time(1)).status;
         let chain = status.chains.first().unwrap();
         assert_eq!(
             (chain.distro.as_deref(), chain.distro_guessed),

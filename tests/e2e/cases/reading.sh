@@ -13,6 +13,14 @@ run_workload ledger "$REGISTRY/shop/ledger:1" rhel9
 eventually 30 "report on ledger" report_is deploy-ledger Fail
 eventually 30 "report on web" report_is deploy-web Pass
 
+# A base by a pattern, and one of which nothing matches.
+base() { printf '{"apiVersion": "hostfit.dev/v1alpha1", "kind": "BaseImage", "metadata": {"name": "%s"}, "spec": {"repository": "%s", "tags": ["%s"]}}' "$@" | kubectl apply -f - >/dev/null; }
+base by-pattern "$REGISTRY/bases/ubi8" "8.*"
+base by-mistake "$REGISTRY/bases/ubi8" "7.*"
+eventually 20 "tags are followed by a pattern" base_is_ready by-pattern
+base_says() { kubectl get bimg "$1" -o jsonpath='{.status.conditions[0].message}' | grep -q -- "$2"; }
+eventually 20 "a pattern that leads to nothing is told" base_says by-mistake 'no tag matches 7'
+
 event_says() { kubectl get events -n "$NS" --field-selector "reason=$2,involvedObject.name=$1" -o json | jq -e --arg text "$3" '.items | length == 1 and (.[0].message | startswith($text))'; }
 eventually 20 "a verdict is told as one Event of its workload" event_says ledger ImageHostIncompatible "HF502 "
 check "what fits is told to nobody" test -z "$(kubectl get events -n "$NS" --field-selector involvedObject.name=web,reason=ImageHostWarning -o name)"

@@ -17,6 +17,24 @@ use super::guard::{bearer, challenge};
 use super::image::{self, Image, digest};
 use super::{Seen, Shared, content, empty};
 
+/// A list of tags that is none, never ends, or goes on somewhere else.
+pub(super) fn tags(shared: &Shared, fault: &str) -> Response {
+    let asked = shared.count(fault);
+    let page = json!({"name": fault, "tags": ["1", "2"]}).to_string();
+    let linked = |link: String| {
+        let response = Response::builder().header("link", format!("<{link}>; rel=\"next\""));
+        let page = Body::from(page.clone());
+        response.body(page).expect("the headers are valid")
+    };
+    match fault {
+        "tags-endless" => linked(format!("?last={asked}")),
+        "tags-elsewhere" => linked("http://169.254.169.254/v2/x/tags/list?n=1".to_owned()),
+        "tags-blob" => linked("/v2/other/tags/list?n=1".to_owned()),
+        "tags-null" => typed("application/json", json!({"tags": null}).to_string()),
+        _ => typed("text/html", "<html>Sign in to the network</html>".into()),
+    }
+}
+
 pub(super) async fn answer(
     shared: &Shared,
     fault: &str,
