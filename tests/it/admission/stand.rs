@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use clap::Parser as _;
 use hostfit_tests::certificate::Authority;
 use hostfit_tests::cluster::{FakeCluster, Kind};
 use hostfit_tests::registry::FakeRegistry;
@@ -23,30 +21,6 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// The namespace of the release.
 pub(super) const OWN_NAMESPACE: &str = "hostfit";
-
-/// Not a test: the process that the tests start. It ends when they do.
-#[test]
-#[ignore = "it is the process that the other tests start"]
-fn process() {
-    if std::env::var_os("HOSTFIT_TLS_DIR").is_none() {
-        return;
-    }
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
-    let mut args = hostfit_webhook::Args::parse_from(["hostfit-webhook"]);
-    args.registry.registry_allow_loopback = true;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    if let Err(error) = runtime.block_on(hostfit_webhook::run(args)) {
-        eprintln!("Error: {error:?}");
-        std::process::exit(1);
-    }
-}
 
 /// What a webhook will find when it starts.
 pub(super) struct Setup {
@@ -212,9 +186,7 @@ impl Process {
     fn spawn(folder: &Folder, environment: &[(&'static str, String)]) -> Self {
         let (port, admin_port) = (free_port(), free_port());
         let log = fs::File::create(folder.0.join("log")).unwrap();
-        let name = format!("{}::process", module_path!().split_once("::").unwrap().1);
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([&name, "--exact", "--ignored", "--nocapture", "--quiet"])
+        let child = Command::new(env!("CARGO_BIN_EXE_webhook-on-loopback"))
             .env_clear()
             .env("HOSTFIT_LISTEN", format!("127.0.0.1:{port}"))
             .env("HOSTFIT_ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"))
