@@ -54,6 +54,8 @@ codes! {
     HF507: "the host's distribution is past its end of support",
     /// No row of any active matrix speaks of the pair.
     HF508: "no support matrix speaks of this pair",
+    /// A Windows image is of another build than the host.
+    HF601: "the image is built for another build of Windows",
     /// Registry refused.
     HF901: "the registry refused access to the image",
     /// Registry limits our rate.

@@ -76,7 +76,8 @@ impl HostFacts {
     }
 }
 
-const WINDOWS: &str = "windows";
+/// `os` of a Windows host, and of a Windows image.
+pub(crate) const WINDOWS: &str = "windows";
 
 /// State of SELinux on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

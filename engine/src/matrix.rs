@@ -20,6 +20,7 @@ mod kernel;
 mod platform;
 pub mod row;
 mod vendor;
+mod windows;
 
 pub use platform::runnable;
 
@@ -67,6 +68,7 @@ type Check = fn(&Cell<'_>) -> Outcome;
 const RULES: &[(Pack, Check)] = &[
     (Pack::Recommended, cpu_level::check),
     (Pack::Recommended, kernel::check),
+    (Pack::Recommended, windows::check),
     (Pack::VendorSupport, vendor::check),
     (Pack::EndOfLife, end_of_life::image),
     (Pack::EndOfLife, end_of_life::host),
@@ -187,7 +189,13 @@ fn read<'a>(
     let lineage = |contents: &Contents| knowledge.catalog.lineage(reference, contents);
     let platforms = facts.platforms.iter().map(|platform| {
         let lineage = match &platform.contents {
-            Fact::Known(contents, _) => Ok(lineage(contents)),
+            Fact::Known(contents, evidence) => Ok(match windows::lineage(&platform.platform) {
+                Some(distribution) => Lineage {
+                    distribution: Fact::Known(distribution, evidence.clone()),
+                    ..lineage(contents)
+                },
+                None => lineage(contents),
+            }),
             Fact::Unknown(gap) => Err(gap.clone()),
         };
         (&platform.platform, lineage)

@@ -1,9 +1,9 @@
 //! HF110, HF112: no platform of the image is for the host. From index and config alone, so always definite.
 
 use crate::finding::{CellVerdict, Code, Finding, Severity};
-use crate::host::{HostFact, HostFacts};
+use crate::host::{HostFact, HostFacts, WINDOWS};
 use crate::image::Platform;
-use crate::matrix::Outcome;
+use crate::matrix::{Outcome, windows};
 
 /// The platform that the runtime would choose on the host (an index into `platforms`), or what is wrong.
 pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize, Outcome> {
@@ -24,7 +24,13 @@ pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize,
         return Err(Outcome::missing(HostFact::Architecture));
     };
     let fits = |platform: &&Platform| platform.os == os;
-    let rank = |platform: &Platform| preference(platform, architecture);
+    let rank = |platform: &Platform| {
+        let build = match os == WINDOWS {
+            true => windows::rank(platform, host),
+            false => 0,
+        };
+        Some((preference(platform, architecture)?, build))
+    };
     let ranked = platforms
         .iter()
         .enumerate()

@@ -6,7 +6,7 @@ use crate::distribution::{Distribution, rows};
 use crate::fact::{Fact, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, Pack, unproven};
+use crate::matrix::{Cell, Outcome, Pack, unproven, windows};
 use crate::policy::Response;
 use crate::version::DottedVersion;
 
@@ -177,7 +177,8 @@ pub(super) fn outside(cell: &Cell<'_>) -> Outcome {
     };
     let host = os.in_vendor_matrix(cell.host.facts.kernel.as_ref());
     let published = cell.rules.packs.contains(&Pack::VendorSupport);
-    if published && find(image, &host).is_some() {
+    let by_build = || windows::is_in_matrix(cell.platform, &cell.host.facts);
+    if published && (find(image, &host).is_some() || by_build()) {
         return Outcome::Compatible;
     }
     if let Some(fact) = missing(image, cell, &host, |_| true).filter(|_| published) {

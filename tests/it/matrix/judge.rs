@@ -301,13 +301,19 @@ fn facts(index: usize, image: &Image) -> Result<Fact<ImageFacts>, String> {
     Ok(Fact::Known(facts, evidence()))
 }
 
+/// `linux/arm64/v8`, or `windows/amd64 10.0.20348.2966`.
 fn platform(text: &str) -> Result<Platform, String> {
+    let (text, os_version) = match text.split_once(' ') {
+        Some((text, version)) => (text, Some(version.to_owned())),
+        None => (text, None),
+    };
     let mut parts = text.split('/');
     let (Some(os), Some(architecture)) = (parts.next(), parts.next()) else {
         return Err(format!("{text:?} is not like linux/amd64"));
     };
     Ok(Platform {
         variant: parts.next().map(str::to_owned),
+        os_version,
         ..Platform::new(os, architecture)
     })
 }

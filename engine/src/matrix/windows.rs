@@ -1,0 +1,125 @@
+//! HF601: a Windows image is of another build than the host, and Windows lets it not share the kernel.
+//!
+//! Runtime error: `The operating system of the container does not match the operating system of the host. (0xc0370101)`.
+//! From `os.version` of index or config, so definite where Microsoft's matrix has a row for both builds.
+
+use std::sync::LazyLock;
+
+use crate::distribution::{Distribution, rows};
+use crate::fact::Gap;
+use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::host::{HostFact, HostFacts, WINDOWS};
+use crate::image::Platform;
+use crate::matrix::{Cell, Outcome};
+use crate::version::DottedVersion;
+
+/// `10.0.20348` of `10.0.20348.1668`: the revision matters to one release only.
+const BUILD: usize = 3;
+/// Windows Server 2016: the revision has to be the same, too.
+const WITH_REVISION: &str = "10.0.14393";
+
+struct Row {
+    image: &'static str,
+    host: &'static str,
+    is_supported: bool,
+}
+
+static MATRIX: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let parse = |row: Vec<&'static str>| match row.as_slice() {
+        &[image, host, status, _source] => Some(Row {
+            image,
+            host,
+            is_supported: status == "supported",
+        }),
+        _ => None,
+    };
+    let table = rows(include_str!("../../data/windows.tsv"));
+    table.filter_map(parse).collect()
+});
+
+pub(super) fn check(cell: &Cell<'_>) -> Outcome {
+    if cell.platform.os != WINDOWS {
+        return Outcome::Compatible;
+    }
+    let Some(image) = build(cell.platform) else {
+        return Outcome::Unknown(Gap::NothingTells);
+    };
+    let Some(host) = host_build(&cell.host.facts) else {
+        return Outcome::missing(HostFact::OsVersion);
+    };
+    let finding = || Finding {
+        code: Code::HF601,
+        severity: Severity::BreaksAtStart,
+        verdict: CellVerdict::Fail,
+        image: format!("is built for Windows {image}"),
+        host: Some(format!("runs {host}")),
+        fix: format!(
+            "build the image for Windows {host}, or select nodes with node.kubernetes.io/windows-build={image}"
+        ),
+        evidence: None,
+    };
+    match supported(&image, &host) {
+        Some(true) if image == WITH_REVISION => cell.broken(
+            finding(),
+            Some("the revisions have to be the same, and nothing tells that of the host"),
+        ),
+        Some(true) => Outcome::Compatible,
+        Some(false) => Outcome::Incompatible(finding()),
+        None => {
+            let doubt = "Microsoft's matrix that we know says nothing of these two builds";
+            cell.broken(finding(), Some(doubt))
+        }
+    }
+}
+
+/// How little the host likes a Windows image of this platform: its own build first, then what it runs besides.
+pub(super) fn rank(platform: &Platform, host: &HostFacts) -> usize {
+    let (Some(image), Some(host)) = (build(platform), host_build(host)) else {
+        return 1;
+    };
+    match supported(&image, &host) {
+        _ if image == host => 0,
+        Some(true) => 1,
+        None => 2,
+        Some(false) => 3,
+    }
+}
+
+/// Whether Microsoft's matrix speaks of image and host.
+pub(super) fn is_in_matrix(platform: &Platform, host: &HostFacts) -> bool {
+    let builds = build(platform).zip(host_build(host));
+    builds.is_some_and(|(image, host)| row(&image, &host).is_some())
+}
+
+fn row(image: &str, host: &str) -> Option<&'static Row> {
+    MATRIX
+        .iter()
+        .find(|row| row.image == image && row.host == host)
+}
+
+/// What is published of two builds. Of one and the same build nobody needs to tell.
+fn supported(image: &str, host: &str) -> Option<bool> {
+    let published = row(image, host).map(|row| row.is_supported);
+    published.or((image == host).then_some(true))
+}
+
+/// What a Windows image stands on: its build tells. Nothing for other systems.
+pub(super) fn lineage(platform: &Platform) -> Option<Distribution> {
+    let build = build(platform).filter(|_| platform.os == WINDOWS)?;
+    Some(Distribution::new(WINDOWS, build))
+}
+
+/// The build for which a platform was made.
+fn build(platform: &Platform) -> Option<String> {
+    first_numbers(platform.os_version.as_deref()?)
+}
+
+fn host_build(host: &HostFacts) -> Option<String> {
+    first_numbers(host.os.as_ref()?.version())
+}
+
+fn first_numbers(version: &str) -> Option<String> {
+    version.parse::<DottedVersion>().ok()?;
+    let numbers: Vec<_> = version.split('.').take(BUILD).collect();
+    (numbers.len() == BUILD).then(|| numbers.join("."))
+}
