@@ -7,27 +7,15 @@ PUSH=$HERE/../cluster/push.sh
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-# A program that runs: busybox, from the machine's package or from Debian's archive.
-busybox() {
-  local found
-  if found=$(command -v busybox) && readelf -h "$found" >/dev/null 2>&1 && ! readelf -lW "$found" | grep -q INTERP; then
-    cp "$found" "$1"
-    return
-  fi
-  (cd "$WORK" && apt-get download -qq busybox-static >/dev/null 2>&1 && dpkg-deb -x busybox-static_*.deb deb)
-  cp "$WORK/deb/bin/busybox" "$1"
-}
-
 # base NAME:TAG ID VERSION LABEL… : a base image of a distribution.
 base() {
   local image=$1 id=$2 version=$3 root=$WORK/${1//[\/:]/_} label options=()
   shift 3
   for label in "$@"; do options+=(--label "$label"); done
   mkdir -p "$root/bin" "$root/etc" "$root/tmp"
-  cp "$WORK/busybox" "$root/bin/busybox"
-  ln -s busybox "$root/bin/sh"
+  cp "$WORK/program" "$root/bin/program"
   printf 'ID="%s"\nVERSION_ID="%s"\n' "$id" "$version" >"$root/etc/os-release"
-  "$PUSH" "$root" "$image" --cmd /bin/busybox --cmd sleep --cmd 1000000 "${options[@]}" >/dev/null
+  "$PUSH" "$root" "$image" --cmd /bin/program "${options[@]}" >/dev/null
 }
 
 # app NAME:TAG OPTION… : an application, one layer more than its base.
@@ -39,7 +27,8 @@ app() {
   "$PUSH" "$root" "$image" "$@" >/dev/null
 }
 
-busybox "$WORK/busybox"
+# A program that runs on a real node, needs nothing else, and is made without a network.
+musl-gcc -static -Os -s -o "$WORK/program" "$HERE/../cluster/pause.c"
 base bases/ubi8:8.10 rhel 8.10 name=ubi8 version=8.10 com.redhat.component=ubi8-container "vendor=Red Hat, Inc."
 base bases/ubi7:7.9 rhel 7.9 name=ubi7 version=7.9 com.redhat.component=ubi7-container "vendor=Red Hat, Inc."
 base bases/rhel6:6.10 rhel 6.10 name=rhel6 version=6.10 com.redhat.component=rhel6-container "vendor=Red Hat, Inc."
