@@ -1,38 +1,47 @@
 #!/usr/bin/env bash
-# Checks everything that the local cluster needs of the machine, and lists all that is missing at once.
-#   require.sh             exit 0: all is there; 2: something is missing; 3: the cluster needs root
-#   require.sh --install   first installs the missing Debian packages (CI)
+# Checks everything that a make target needs of the machine, and lists all that is missing at once.
+#   require.sh [rust|image|cluster] [--install]
+#     rust      make test without root: cargo and a C compiler
+#     image     make image, make demo CLUSTER=current: the same, and what the image is made with
+#     cluster   make demo, make test as root: the same, and what the local cluster needs; this is the default
+#   --install first installs the missing Debian packages (CI)
+# Exit 0: all is there; 2: something is missing; 3: the cluster needs root.
 # Services that a package starts by itself do no harm: the cluster has sockets, roots and addresses of its own.
 set -euo pipefail
 
 GO_MODULES=$(cd "$(dirname "$0")" && pwd -P)/tools
+RUSTUP="https://rustup.rs (a new shell, or: . ~/.cargo/env)"
 
-# command, Debian package, what it is for
+# what for, command, Debian package, why
 COMMANDS="
-ip             iproute2        the cluster's network namespace
-nsenter        util-linux      running things inside that namespace
-setsid         util-linux      components that outlive the script
-flock          util-linux      one build of the tools at a time
-mount          mount           the kubelet's volumes
-sysctl         procps          IP forwarding for pods
-iptables       iptables        Services (kube-proxy)
-containerd     containerd      running containers
-runc           runc            running containers
-docker-registry docker-registry the two image registries
-skopeo         skopeo          pushing images
-jq             jq              making images
-tar            tar             making images
-gzip           gzip            making images
-sha256sum      coreutils       making images
-readelf        binutils        checking that the Hostfit binaries are static
-openssl        openssl         the cluster's certificates
-musl-gcc       musl-tools      the pause image
+rust    cc             build-essential compiling C code of Rust crates
+image   musl-gcc       musl-tools      static binaries for the image
+image   readelf        binutils        checking that the binaries are static
+image   jq             jq              making images
+image   tar            tar             making images
+image   gzip           gzip            making images
+image   sha256sum      coreutils       making images
+cluster ip             iproute2        the cluster's network namespace
+cluster nsenter        util-linux      running things inside that namespace
+cluster setsid         util-linux      components that outlive the script
+cluster flock          util-linux      one build of the tools at a time
+cluster mount          mount           the kubelet's volumes
+cluster sysctl         procps          IP forwarding for pods
+cluster iptables       iptables        Services (kube-proxy)
+cluster containerd     containerd      running containers
+cluster runc           runc            running containers
+cluster docker-registry docker-registry the two image registries
+cluster skopeo         skopeo          pushing images
+cluster openssl        openssl         the cluster's certificates
 "
+CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 CNI_FOLDER=/usr/lib/cni
 CNI_PLUGINS="bridge host-local loopback portmap"
 
 missing=()  # lines for people
 packages=() # Debian packages that cure them
+
+needs() { [[ " $PARTS " == *" $1 "* ]]; }
 
 lacks() { # WHAT WHY HOW
   missing+=("$(printf '  %-18s %-48s %s' "$1" "$2" "$3")")
@@ -44,14 +53,25 @@ lacks_package() { # WHAT WHY PACKAGE
 }
 
 check_commands() {
-  local command package why plugin
-  while read -r command package why; do
-    [ -n "$command" ] || continue
+  local part command package why plugin
+  while read -r part command package why; do
+    needs "${part:-nothing}" || continue
     command -v "$command" >/dev/null || lacks_package "$command" "$why" "$package"
   done <<<"$COMMANDS"
+  if needs image && [ ! -s "$CERTIFICATES" ]; then
+    lacks_package "$CERTIFICATES" "the authorities that the image trusts" ca-certificates
+  fi
+  needs cluster || return 0
   for plugin in $CNI_PLUGINS; do
     [ -x "$CNI_FOLDER/$plugin" ] || lacks_package "$CNI_FOLDER/$plugin" "the pods' network" containernetworking-plugins
   done
+}
+
+# Debian's Rust is too old, so apt is no cure.
+check_rust() {
+  command -v cargo >/dev/null || { lacks cargo "building Hostfit" "$RUSTUP"; return; }
+  needs image || return 0
+  command -v rustup >/dev/null || lacks rustup "the Rust target of static binaries" "$RUSTUP"
 }
 
 # Debian's Go is too old for these modules, so apt is no cure.
@@ -85,18 +105,30 @@ check_kernel() {
 
 check() {
   missing=() packages=()
+  check_rust
   check_commands
+  needs cluster || return 0
   check_go
   check_kernel
 }
 
-if [ "$(id -u)" != 0 ]; then
-  echo "The local cluster needs root (network namespaces, containerd, the kubelet): run it with sudo, or use a cluster of your own." >&2
+INSTALL='' PARTS="rust image cluster"
+for argument in "$@"; do
+  case $argument in
+    rust) PARTS=rust ;;
+    image) PARTS="rust image" ;;
+    cluster) ;;
+    --install) INSTALL=yes ;;
+    *) sed -n '2,/^set/{/^set/d;s/^# //p}' "$0" >&2; exit 64 ;;
+  esac
+done
+if needs cluster && [ "$(id -u)" != 0 ]; then
+  echo "The local cluster needs root (network namespaces, containerd, the kubelet): run it with sudo, or use a cluster of your own (make demo CLUSTER=current)." >&2
   exit 3
 fi
 
 check
-if [ "${1:-}" = --install ] && [ ${#packages[@]} -gt 0 ]; then
+if [ -n "$INSTALL" ] && [ ${#packages[@]} -gt 0 ]; then
   mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
   echo "Installing: ${packages[*]}" >&2
   # Only what is missing: on a machine with Docker, Debian's containerd would push out Docker's.
@@ -109,12 +141,16 @@ fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 {
-  echo "The local cluster cannot start here. Missing:"
+  case $PARTS in
+    *cluster) echo "The local cluster cannot start here. Missing:" ;;
+    *image) echo "The image cannot be built here. Missing:" ;;
+    *) echo "Nothing can be built here. Missing:" ;;
+  esac
   printf '%s\n' "${missing[@]}"
   if [ ${#packages[@]} -gt 0 ]; then
-    echo "Debian or Ubuntu, all at once:"
+    echo "Debian or Ubuntu, all at once, as root:"
     echo "  apt-get install --no-install-recommends $(printf '%s\n' "${packages[@]}" | sort -u | paste -sd ' ')"
-    echo "  (or: tests/cluster/require.sh --install)"
+    echo "  (or: tests/cluster/require.sh ${PARTS##* } --install)"
   fi
 } >&2
 exit 2
