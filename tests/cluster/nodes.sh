@@ -3,6 +3,7 @@
 #   nodes.sh                 make them, or put them back as they were
 #   nodes.sh upgrade amzn2   let the pool's hosts run the next operating system
 #   nodes.sh remove          take them away
+#   nodes.sh names           print their names
 # Pods get there with a toleration of the taint kwok.x-k8s.io/node=fake:NoSchedule.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd -P)
@@ -28,6 +29,11 @@ kubectl() {
 
 # pool_nodes POOL  prints the pool's node names.
 pool_nodes() { printf "$1-%s\n" "${NODES_IN_POOL[@]}"; }
+
+names() {
+  local pool
+  for pool in $POOLS; do pool_nodes "$pool"; done
+}
 
 node_info() { # POOL RELEASE
   local image kernel runtime
@@ -68,6 +74,10 @@ make_nodes() {
   is_current || kubectl wait --for=condition=Ready --timeout=30s node -l "pool in (${POOLS// /,})" >/dev/null
 }
 
+if [ "${1:-}" = names ]; then
+  names
+  exit
+fi
 if ! is_current; then
   STATE=$(state_in_use)
   TOOLS=$("$HERE/tools.sh" path)
@@ -80,9 +90,9 @@ case ${1:-make} in
     ;;
   remove)
     # shellcheck disable=SC2046 # names of nodes hold no spaces
-    kubectl delete node --ignore-not-found $(for pool in $POOLS; do pool_nodes "$pool"; done) >/dev/null
+    kubectl delete node --ignore-not-found $(names) >/dev/null
     exit
     ;;
-  *) die 64 "usage: nodes.sh [upgrade POOL | remove]" ;;
+  *) die 64 "usage: nodes.sh [upgrade POOL | remove | names]" ;;
 esac
 kubectl get nodes -l pool -o 'custom-columns=NODE:.metadata.name,HOST:.status.nodeInfo.osImage,KERNEL:.status.nodeInfo.kernelVersion,RUNTIME:.status.nodeInfo.containerRuntimeVersion'

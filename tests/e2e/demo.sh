@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The demo: builds, brings a cluster up, tells the story, cleans up after itself.
 #   KEEP=1           keeps the local cluster (`make down` removes it)
-#   CLUSTER=current  uses the current context of your kubeconfig; set REGISTRY to one that you may push to and your
-#                    nodes may pull from, without TLS as PLAIN_HTTP=1
+#   CLUSTER=current  uses the current context of your kubeconfig, whose administrator you must be, and takes away all that
+#                    it made there. No root needed.
+#   REGISTRY=…       with CLUSTER=current: where you may push (skopeo login), and nodes and pods may pull without a password
+#   PLAIN_HTTP=1     that registry has no TLS; your nodes must know that, too
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 . tests/e2e/kit.sh
 
 NS=shop
-say "1  A cluster with one real node, and two pools of three: RHEL 9.4 and Amazon Linux 2"
+say "1  A cluster, and in it two pools of three nodes that nothing runs on: RHEL 9.4 and Amazon Linux 2"
 make_pools
 push_images
 create_namespace "$NS"
@@ -15,9 +15,9 @@ run_workload early-web "$REGISTRY/shop/web:1" rhel9
 say "2  Install: no cert-manager, no DaemonSet, no right to read Secrets of others"
 started=$(now)
 tell "\$ helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --set image.repository=REGISTRY/hostfit …"
-helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" >/dev/null
+comes_up() { helm install hostfit charts/hostfit -n hostfit --create-namespace --wait --timeout "${READY_WITHIN}s" "${VALUES[@]}"; }
+check "ready in $READY_WITHIN s" comes_up
 tell "ready after $(since "$started") s"
-check "ready in 60 s" test "$(since "$started")" -le 60
 
 say "3  Profiles of the nodes, their labels, and reports on what already ran"
 installed=$(now)
@@ -95,7 +95,7 @@ tell "\$ helm uninstall hostfit -n hostfit"
 helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null
 eventually 40 "nothing is left" nothing_left
 check "matrices stay" kubectl get smx default
-helm install fit-two charts/hostfit -n hostfit --wait --timeout 90s "${VALUES[@]}" --take-ownership >/dev/null
+helm install fit-two charts/hostfit -n hostfit --wait --timeout 90s "${VALUES[@]}" --set crds.install=false >/dev/null
 tell "uninstalled cleanly; installed again under another name"
 helm uninstall fit-two -n hostfit --wait --timeout 60s >/dev/null
 clean_up
