@@ -2,9 +2,11 @@
 //!
 //! Unknown fields and values are tolerated: a newer API server may send them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hostfit_engine::workload as engine;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The parts of a pod's spec that matter to us.
@@ -42,6 +44,43 @@ where
 struct Container {
     name: String,
     image: Option<String>,
+    /// Only what rules read: pods may have many variables.
+    #[serde(deserialize_with = "read_by_rules", skip_serializing)]
+    env: BTreeMap<String, String>,
+    #[serde(rename = "resources", deserialize_with = "wants_gpu", skip_serializing)]
+    wants_gpu: bool,
+}
+
+/// The variables that a rule reads. One whose value comes from elsewhere is not known here.
+fn read_by_rules<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Variable<'a> {
+        #[serde(borrow, default)]
+        name: Cow<'a, str>,
+        #[serde(borrow, default)]
+        value: Option<Cow<'a, str>>,
+    }
+    let variables: Option<Vec<Variable<'de>>> = Option::deserialize(deserializer)?;
+    let read = variables.into_iter().flatten().filter_map(|variable| {
+        let is_read = variable.name.starts_with("NVIDIA_") || variable.name == "CUDA_VERSION";
+        is_read.then_some((variable.name.into_owned(), variable.value?.into_owned()))
+    });
+    Ok(read.collect())
+}
+
+/// Whether a GPU is among the limits: `nvidia.com/gpu`, a slice of one as `nvidia.com/mig-1g.5gb`, or another name that
+/// a device plugin was given. Requests and limits of such resources are equal.
+fn wants_gpu<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    struct Resources<'a> {
+        #[serde(borrow, default)]
+        limits: Option<BTreeMap<Cow<'a, str>, IgnoredAny>>,
+    }
+    let resources: Option<Resources<'de>> = Option::deserialize(deserializer)?;
+    let limits = resources.and_then(|resources| resources.limits);
+    Ok(limits.is_some_and(|limits| limits.keys().any(|it| it.starts_with("nvidia.com/"))))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -115,6 +154,8 @@ impl From<PodSpec> for engine::Workload {
                 name: container.name,
                 role,
                 reference: container.image.as_deref().unwrap_or_default().parse(),
+                env: container.env,
+                wants_gpu: container.wants_gpu,
             }
         };
         let volume = |volume: Volume| {
@@ -124,6 +165,8 @@ impl From<PodSpec> for engine::Workload {
                 name: volume.name,
                 role: engine::Role::Volume,
                 reference: reference.parse(),
+                env: BTreeMap::new(),
+                wants_gpu: false,
             })
         };
         let mut images: Vec<_> = spec

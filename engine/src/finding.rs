@@ -42,6 +42,10 @@ codes! {
     HF112: "the image is built for another operating system",
     /// glibc refuses the kernel.
     HF201: "the kernel is too old for the image's glibc",
+    /// The driver does not satisfy what the image demands.
+    HF401: "the NVIDIA driver is not what the image demands",
+    /// The image's CUDA needs a newer driver.
+    HF402: "the NVIDIA driver is too old for the image's CUDA",
     /// The distribution under the image is past its end of support.
     HF501: "the image's distribution is past its end of support",
     /// A vendor's published matrix says unsupported.

@@ -15,6 +15,7 @@ use crate::version::Date;
 use crate::workload::{Role, Workload, WorkloadImage};
 
 mod cpu_level;
+mod cuda;
 mod end_of_life;
 mod kernel;
 mod platform;
@@ -39,6 +40,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cell<'a> {
     pub(crate) image: &'a ImageRef,
+    /// The container or volume that uses it.
+    pub(crate) uses: &'a WorkloadImage,
+    pub(crate) contents: &'a Contents,
     pub(crate) platform: &'a Platform,
     pub(crate) lineage: &'a Lineage,
     pub(crate) host: &'a Host,
@@ -69,6 +73,8 @@ const RULES: &[(Pack, Check)] = &[
     (Pack::Recommended, cpu_level::check),
     (Pack::Recommended, kernel::check),
     (Pack::Recommended, windows::check),
+    (Pack::Recommended, cuda::required),
+    (Pack::Recommended, cuda::minimum_driver),
     (Pack::VendorSupport, vendor::check),
     (Pack::EndOfLife, end_of_life::image),
     (Pack::EndOfLife, end_of_life::host),
@@ -164,8 +170,8 @@ enum Read<'a> {
     Gap(Gap),
     Platforms {
         reference: &'a ImageRef,
-        role: Role,
-        platforms: Vec<(&'a Platform, Result<Lineage, Gap>)>,
+        uses: &'a WorkloadImage,
+        platforms: Vec<(&'a Platform, Result<(Lineage, &'a Contents), Gap>)>,
     },
 }
 
@@ -189,20 +195,20 @@ fn read<'a>(
     let lineage = |contents: &Contents| knowledge.catalog.lineage(reference, contents);
     let platforms = facts.platforms.iter().map(|platform| {
         let lineage = match &platform.contents {
-            Fact::Known(contents, evidence) => Ok(match windows::lineage(&platform.platform) {
-                Some(distribution) => Lineage {
-                    distribution: Fact::Known(distribution, evidence.clone()),
-                    ..lineage(contents)
-                },
-                None => lineage(contents),
-            }),
+            Fact::Known(contents, evidence) => {
+                let mut lineage = lineage(contents);
+                if let Some(distribution) = windows::lineage(&platform.platform) {
+                    lineage.distribution = Fact::Known(distribution, evidence.clone());
+                }
+                Ok((lineage, contents))
+            }
             Fact::Unknown(gap) => Err(gap.clone()),
         };
         (&platform.platform, lineage)
     });
     Read::Platforms {
         reference,
-        role: image.role,
+        uses: image,
         platforms: platforms.collect(),
     }
 }
@@ -214,18 +220,19 @@ fn judge(
     other_kernel: bool,
     knowledge: &Knowledge<'_>,
 ) -> Vec<(Finding, bool)> {
-    let (reference, role, platforms) = match image {
+    let (reference, uses, platforms) = match image {
         Read::Gap(gap) => return vec![(gap.finding(), false)],
         Read::Platforms {
             reference,
-            role,
+            uses,
             platforms,
-        } => (reference, *role, platforms),
+        } => (reference, uses, platforms),
     };
     let all: Vec<_> = platforms.iter().map(|(platform, _)| *platform).collect();
-    let (platform, lineage) = match platform::select(&all, &host.facts) {
+    let role = uses.role;
+    let (platform, lineage, contents) = match platform::select(&all, &host.facts) {
         Ok(index) => match platforms.get(index) {
-            Some((platform, Ok(lineage))) => (*platform, lineage),
+            Some((platform, Ok((lineage, contents)))) => (*platform, lineage, *contents),
             Some((_, Err(gap))) => return vec![(gap.finding(), false)],
             None => return vec![(Gap::NothingTells.finding(), false)],
         },
@@ -239,6 +246,8 @@ fn judge(
     };
     let cell = Cell {
         image: reference,
+        uses,
+        contents,
         platform,
         lineage,
         host,
@@ -257,11 +266,12 @@ impl Cell<'_> {
             row::Rows::Decided(outcome) => findings.extend(outcome.finding()),
             row::Rows::Open(gap) => {
                 findings.extend(gap.map(|gap| gap.finding()));
-                match &self.lineage.distribution {
-                    // A volume is mounted, not run: what it stands on does not matter.
-                    _ if role == Role::Volume => {}
-                    Fact::Known(..) => findings.extend(self.packs()),
-                    Fact::Unknown(gap) => findings.push(gap.finding()),
+                // A volume is mounted, not run: what it stands on does not matter.
+                if role != Role::Volume {
+                    findings.extend(self.packs());
+                    if let Fact::Unknown(gap) = &self.lineage.distribution {
+                        findings.push(gap.finding());
+                    }
                 }
             }
         }

@@ -22,6 +22,10 @@ pub struct WorkloadImage {
     pub role: Role,
     /// The reference, or why it is none.
     pub reference: Result<ImageRef, ImageRefError>,
+    /// What the pod itself sets of the environment, as far as rules read it. It wins over what the image sets.
+    pub env: BTreeMap<String, String>,
+    /// The container asks for an NVIDIA GPU.
+    pub wants_gpu: bool,
 }
 
 /// What uses an image.

@@ -102,6 +102,12 @@ pub(super) struct Detail {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) history: Vec<String>,
+    /// Environment of the config.
+    pub(super) env: BTreeMap<String, String>,
+    /// What the container sets besides.
+    pub(super) pod_env: BTreeMap<String, String>,
+    /// The container asks for `nvidia.com/gpu`.
+    pub(super) gpu: bool,
     /// `linux/amd64`, unless it says otherwise.
     pub(super) platforms: Option<Vec<String>>,
     pub(super) role: Role,

@@ -167,7 +167,18 @@ fn workload(case: &Case) -> Result<Workload, String> {
         let name = format!("app-{index}");
         let reference = reference(image);
         let (field, entry) = match image.detail.role {
-            Role::Container => ("containers", json!({"name": name, "image": reference})),
+            Role::Container => {
+                let set = |(name, value)| json!({"name": name, "value": value});
+                let env: Vec<_> = image.detail.pod_env.iter().map(set).collect();
+                let limits = match image.detail.gpu {
+                    true => json!({"cpu": "1", "nvidia.com/gpu": 1}),
+                    false => json!({"cpu": "1"}),
+                };
+                let resources = json!({"limits": limits});
+                let entry =
+                    json!({"name": name, "image": reference, "env": env, "resources": resources});
+                ("containers", entry)
+            }
             Role::Init => ("initContainers", json!({"name": name, "image": reference})),
             Role::Ephemeral => {
                 let entry = json!({"name": name, "image": reference});
@@ -340,6 +351,7 @@ fn contents(index: usize, image: &Image, architecture: &str) -> Result<Contents,
         chain_ids,
         labels,
         history: detail.history.clone(),
+        env: detail.env.clone(),
         ..Contents::default()
     })
 }
