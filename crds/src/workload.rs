@@ -28,6 +28,8 @@ pub struct PodSpec {
     #[serde(deserialize_with = "null_is_default")]
     tolerations: Vec<Toleration>,
     runtime_class_name: Option<String>,
+    #[serde(deserialize_with = "null_is_default")]
+    security_context: SecurityContext,
 }
 
 /// Absent, null and empty mean the same in the Kubernetes API.
@@ -40,7 +42,7 @@ where
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Container {
     name: String,
     image: Option<String>,
@@ -49,6 +51,27 @@ struct Container {
     env: BTreeMap<String, String>,
     #[serde(rename = "resources", deserialize_with = "wants_gpu", skip_serializing)]
     wants_gpu: bool,
+    #[serde(deserialize_with = "null_is_default")]
+    security_context: SecurityContext,
+}
+
+/// Of a pod or of a container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SecurityContext {
+    windows_options: Option<WindowsOptions>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WindowsOptions {
+    host_process: Option<bool>,
+}
+
+impl SecurityContext {
+    fn host_process(&self) -> Option<bool> {
+        self.windows_options.as_ref()?.host_process
+    }
 }
 
 /// The variables that a rule reads. One whose value comes from elsewhere is not known here.
@@ -149,6 +172,7 @@ struct Toleration {
 
 impl From<PodSpec> for engine::Workload {
     fn from(spec: PodSpec) -> Self {
+        let of_pod = spec.security_context.host_process();
         let container = |role: engine::Role| {
             move |container: Container| engine::WorkloadImage {
                 name: container.name,
@@ -156,6 +180,8 @@ impl From<PodSpec> for engine::Workload {
                 reference: container.image.as_deref().unwrap_or_default().parse(),
                 env: container.env,
                 wants_gpu: container.wants_gpu,
+                // What the container says wins over what the pod says.
+                is_host_process: container.security_context.host_process().or(of_pod) == Some(true),
             }
         };
         let volume = |volume: Volume| {
@@ -167,6 +193,7 @@ impl From<PodSpec> for engine::Workload {
                 reference: reference.parse(),
                 env: BTreeMap::new(),
                 wants_gpu: false,
+                is_host_process: false,
             })
         };
         let mut images: Vec<_> = spec

@@ -1,6 +1,8 @@
 //! From what a config says to what the image stands on: the stronger evidence wins, contradictions are shown.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::LazyLock;
 
 use crate::distribution::{Distribution, rows};
@@ -66,11 +68,24 @@ static PUBLISHED: LazyLock<HashMap<Digest, KnownBase>> = LazyLock::new(|| {
 });
 
 impl Catalog {
-    /// The published bases and those that the cluster follows. What people follow wins over the published list.
+    /// The published bases and those that the cluster follows. What people follow wins over the published list; of
+    /// several names for the same layers the one that is surest of what they are, whatever the order they come in.
     pub fn new(followed: impl IntoIterator<Item = (Digest, KnownBase)>) -> Self {
-        let mut by_chain = HashMap::new();
+        let mut by_chain: HashMap<Digest, KnownBase> = HashMap::new();
+        let rank = |base: &KnownBase| {
+            let strength = base.distribution.as_ref().map(|(_, strength)| *strength);
+            (Reverse(strength), base.name.clone())
+        };
         for (chain, base) in followed {
-            by_chain.entry(chain).or_insert(base);
+            match by_chain.entry(chain) {
+                Entry::Vacant(free) => {
+                    free.insert(base);
+                }
+                Entry::Occupied(mut taken) if rank(&base) < rank(taken.get()) => {
+                    taken.insert(base);
+                }
+                Entry::Occupied(_) => {}
+            }
         }
         Self { followed: by_chain }
     }
@@ -87,12 +102,14 @@ impl Catalog {
 
     /// What an image stands on, by all that its config and its name say.
     pub fn lineage(&self, image: &ImageRef, contents: &Contents) -> Lineage {
-        let mut proofs = self.proven(&contents.chain_ids);
+        let proofs = self.proven(&contents.chain_ids);
         let proof = proofs.clone().next();
         let mut candidates: Vec<(Distribution, Evidence)> = Vec::new();
-        // The deepest base may be one of your own, of which nobody says what it stands on.
+        // The deepest base may be one of your own, of which nobody says what it stands on, or only a guess does: then
+        // the one that it stands on itself tells. Among equals the deepest.
         let told =
-            proofs.find_map(|(base, layers)| Some((base, layers, base.distribution.as_ref()?)));
+            proofs.filter_map(|(base, layers)| Some((base, layers, base.distribution.as_ref()?)));
+        let told = told.min_by_key(|(_, _, (_, strength))| Reverse(*strength));
         if let Some((base, layers, (distribution, of_base))) = told {
             let total = contents.chain_ids.len();
             let from = format!(
@@ -108,7 +125,7 @@ impl Catalog {
         }
         candidates.extend(stated::candidates(image, contents));
         // A stable sort: among equals the first source, which is the more specific one, stays first.
-        candidates.sort_by_key(|(_, evidence)| std::cmp::Reverse(evidence.strength));
+        candidates.sort_by_key(|(_, evidence)| Reverse(evidence.strength));
         // A release that is not told is no release: the next source that tells it completes the stronger one.
         if let Some((best, _)) = candidates.first()
             && best.is_incomplete()
@@ -178,7 +195,10 @@ mod tests {
             ..base("mine:1", "")
         };
         Catalog::new([
-            (digest('d'), guessed),
+            (digest('d'), guessed.clone()),
+            // A guess on top of a proof, and one for the same layers as a proof.
+            (digest('e'), guessed.clone()),
+            (digest('a'), guessed),
             (digest('a'), base("rhel6:6.9", "6.9")),
             (digest('b'), base("rhel6:6.10", "6.10")),
             (digest('b'), base("rhel6:latest", "6.10")),
@@ -257,6 +277,15 @@ mod tests {
             "x.y/app",
             &contents(&['d'], &[("com.redhat.component", "ubi9-container")]),
             "rhel 9 stated on mine:1 1 of 1 layers are mine:1 (BaseImage rhel6) (hint) says alpine 3.9",
+        );
+    }
+
+    #[test]
+    fn a_guess_hides_no_proof() {
+        check(
+            "x.y/app",
+            &contents(&['b', 'e'], &[]),
+            "rhel 6.10 layers on mine:1",
         );
     }
 

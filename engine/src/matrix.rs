@@ -144,9 +144,16 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
     if landing.unprofiled {
         tally.unprofiled();
     }
-    let of_images = workload.images.iter().zip(facts);
-    let images: Vec<_> = of_images
-        .map(|(image, facts)| (user(image), read(image, facts.borrow(), knowledge)))
+    const NOT_ASKED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NotFetchedInTime);
+    let images: Vec<_> = workload
+        .images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| {
+            // An image of which nobody brings anything is not known; it is not left out.
+            let facts = facts.get(index).map_or(NOT_ASKED, Borrow::borrow);
+            (user(image), read(image, facts, knowledge))
+        })
         .collect();
     for host in &landing.hosts {
         let mut worst = CellVerdict::Pass;
@@ -165,13 +172,16 @@ fn user(image: &WorkloadImage) -> User {
     (image.role, image.name.clone())
 }
 
+/// What is known of one platform.
+type Inside<'a> = (Lineage, &'a Contents);
+
 /// One image, with the lineage of each of its platforms.
 enum Read<'a> {
     Gap(Gap),
     Platforms {
         reference: &'a ImageRef,
         uses: &'a WorkloadImage,
-        platforms: Vec<(&'a Platform, Result<(Lineage, &'a Contents), Gap>)>,
+        platforms: Vec<(&'a Platform, Result<Inside<'a>, Gap>)>,
     },
 }
 

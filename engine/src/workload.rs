@@ -26,6 +26,8 @@ pub struct WorkloadImage {
     pub env: BTreeMap<String, String>,
     /// The container asks for an NVIDIA GPU.
     pub wants_gpu: bool,
+    /// A HostProcess container of Windows.
+    pub is_host_process: bool,
 }
 
 /// What uses an image.

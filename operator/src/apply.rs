@@ -23,7 +23,6 @@ use tracing::warn;
 pub(crate) struct Writer {
     client: Client,
     lease: Arc<Lease>,
-    recorder: Recorder,
 }
 
 /// What became of a write.
@@ -37,15 +36,7 @@ pub(crate) enum Written {
 
 impl Writer {
     pub(crate) fn new(client: Client, lease: Arc<Lease>) -> Self {
-        let reporter = Reporter {
-            controller: names::EVENTS_FROM.to_owned(),
-            instance: None,
-        };
-        Self {
-            recorder: Recorder::new(client.clone(), reporter),
-            client,
-            lease,
-        }
+        Self { client, lease }
     }
 
     /// Whether this process leads.
@@ -153,11 +144,16 @@ impl Writer {
 
     /// Tells about an object. What is told stands in a status as well: that it could not be told is only logged.
     pub(crate) async fn event(&self, event: &Event, about: &ObjectReference) {
-        let told = match self.leads() {
-            true => within(CALL, self.recorder.publish(event, about)).await,
-            false => Ok(()),
+        let told = async {
+            let reporter = Reporter {
+                controller: names::EVENTS_FROM.to_owned(),
+                instance: None,
+            };
+            // A recorder counts an event that it knows, and tells its first note again: each of ours is new.
+            let recorder = Recorder::new(self.client()?, reporter);
+            within(CALL, recorder.publish(event, about)).await
         };
-        if let Err(error) = told {
+        if let Err(error) = told.await {
             let name = about.name.as_deref();
             warn!(name, reason = event.reason, %error, "event not written");
         }

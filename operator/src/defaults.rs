@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_crds::{BaseImage, SupportMatrix};
-use hostfit_engine::finding::plain;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::discovery::ApiResource;
 use kube::runtime::events::{Event, EventType};
@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::apply::Writer;
+use crate::reports::note;
+use crate::world::World;
 
 /// After an object that could not be applied, for example because its CRD is not there yet.
 const RETRY: Duration = Duration::from_secs(5);
@@ -29,14 +31,27 @@ struct Document {
 }
 
 impl Document {
-    fn reference(&self) -> ObjectReference {
+    /// With the UID, by which `kubectl describe` finds what is told.
+    fn reference(&self, world: &World) -> ObjectReference {
+        let matrices = world.matrices.state().unwrap_or_default();
+        let bases = world.bases.state().unwrap_or_default();
+        let uid = match self.resource.kind.as_str() {
+            "SupportMatrix" => uid_of(&matrices, &self.name),
+            _ => uid_of(&bases, &self.name),
+        };
         ObjectReference {
+            uid,
             api_version: Some(self.resource.api_version.clone()),
             kind: Some(self.resource.kind.clone()),
             name: Some(self.name.clone()),
             ..ObjectReference::default()
         }
     }
+}
+
+fn uid_of<K: ResourceExt>(objects: &[Arc<K>], name: &str) -> Option<String> {
+    let found = objects.iter().find(|object| object.name_any() == name);
+    found.and_then(|object| object.uid())
 }
 
 /// What a conflict means, before the API server's own words.
@@ -127,7 +142,12 @@ pub(crate) struct Defaults(Vec<Document>);
 impl Defaults {
     /// Applies every object once, and again until it succeeds. A conflict is a success of people: what they changed
     /// stays, and the log names the fields.
-    pub(crate) async fn run(self, writer: Writer, conflicts: watch::Sender<Conflicts>) {
+    pub(crate) async fn run(
+        self,
+        world: World,
+        writer: Writer,
+        conflicts: watch::Sender<Conflicts>,
+    ) {
         let mut open = self.0;
         loop {
             let mut failed = Vec::new();
@@ -147,11 +167,11 @@ impl Defaults {
                         let event = Event {
                             type_: EventType::Warning,
                             reason: "DefaultsNotApplied".to_owned(),
-                            note: Some(plain(&format!("{CONFLICT}: {}", status.message), 1000)),
+                            note: Some(note(&format!("{CONFLICT}: {}", status.message), "")),
                             action: "Apply".to_owned(),
                             secondary: None,
                         };
-                        writer.event(&event, &default.reference()).await;
+                        writer.event(&event, &default.reference(&world)).await;
                         conflicts.send_modify(|all| {
                             all.insert(name.clone(), status.message.clone());
                         });

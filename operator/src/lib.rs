@@ -182,7 +182,7 @@ impl Leader {
         };
         let work = async {
             tokio::join!(
-                defaults.run(writer.clone(), conflicts),
+                defaults.run(world.clone(), writer.clone(), conflicts),
                 nodes::run(world.clone(), writer.clone(), args.label_nodes, counted),
                 lineage::run(world.clone(), writer, registry, secrets, args.refresh),
                 reports.run(),

@@ -22,7 +22,7 @@ mod tags;
 use plan::Looked;
 use tags::Chosen;
 
-/// How long the registry may take for one tag.
+/// How long the registry may take for all tags of one base, their list included.
 const PATIENCE: Duration = Duration::from_secs(35);
 /// When to look again at a base whose tags could not all be read.
 const RETRY: Duration = Duration::from_secs(60);
@@ -139,6 +139,7 @@ async fn look(
         }
     });
     let looked = Looked {
+        platforms: platforms.clone(),
         tags: futures::future::join_all(read).await,
         problems: chosen.problems,
         notes: chosen.notes,

@@ -1,4 +1,4 @@
-//! Controller: Node → HostProfile, and the labels by which nodes and profiles are joined.
+//! Controller: Node → HostProfile, and the labels by which people select nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use crate::apply::{Writer, Written};
 use crate::world::World;
@@ -26,8 +27,16 @@ use plan::Plan;
 
 /// Between two looks: changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(300);
-/// After a write that failed.
+/// After a write that failed; longer each time.
 const RETRY: Duration = Duration::from_secs(3);
+/// Look again even if nothing seems to have changed.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Objects that could not be written, and what the API server said of the first.
+struct Failed {
+    count: usize,
+    first: kube::Error,
+}
 
 /// What the reports found on each host profile, for its status; nothing before all workloads were judged once.
 pub(crate) type Counts = Option<BTreeMap<String, VerdictCounts>>;
@@ -40,17 +49,23 @@ pub(crate) async fn run(
     mut counts: watch::Receiver<Counts>,
 ) {
     let mut changes = world.hosts_changed.subscribe();
+    let (mut again, mut pause) = (Instant::now() + IDLE, RETRY);
     loop {
         tokio::select! {
+            () = tokio::time::sleep_until(again) => {}
             () = changes.next() => {}
             changed = counts.changed() => if changed.is_err() { return },
         }
         tokio::time::sleep(DEBOUNCE).await;
         let now = counts.borrow_and_update().clone();
-        if let Err(error) = once(&world, &writer, label_nodes, &now).await {
-            warn!(error = %error, "profiles and node labels not written; trying again");
-            tokio::time::sleep(RETRY).await;
-            world.hosts_changed.fire();
+        match once(&world, &writer, label_nodes, &now).await {
+            Ok(()) => (again, pause) = (Instant::now() + IDLE, RETRY),
+            Err(failed) => {
+                let Failed { count, first } = failed;
+                warn!(count, %first, ?pause, "profiles or node labels not written; trying again");
+                again = Instant::now() + pause;
+                pause = (pause * 2).min(IDLE);
+            }
         }
     }
 }
@@ -96,7 +111,7 @@ async fn once(
     writer: &Writer,
     label_nodes: bool,
     counts: &Counts,
-) -> kube::Result<()> {
+) -> Result<(), Failed> {
     let Some(Seen {
         plan,
         nodes,
@@ -105,12 +120,19 @@ async fn once(
     else {
         return Ok(());
     };
-    let mut failed = None;
+    let mut failed: Option<Failed> = None;
     // Each on its own: one object that the API server refuses must not keep the others waiting.
     let mut keep = |what: &str, written: kube::Result<Written>| {
-        if let Err(error) = written {
-            warn!(what, %error, "not written");
-            failed = Some(error);
+        let Err(error) = written else { return };
+        debug!(what, %error, "not written");
+        match &mut failed {
+            Some(failed) => failed.count += 1,
+            None => {
+                failed = Some(Failed {
+                    count: 1,
+                    first: error,
+                });
+            }
         }
     };
     let by_name: BTreeMap<_, _> = profiles.iter().map(|p| (p.name_any(), p)).collect();

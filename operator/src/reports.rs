@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::apply::Writer;
+use crate::apply::{Writer, Written};
 use crate::defaults::Conflicts;
 use crate::metrics::{Counted, Metrics};
 use crate::nodes::{self, Counts};
@@ -27,6 +27,7 @@ mod images;
 mod matrices;
 mod plan;
 
+pub(crate) use event::note;
 pub(crate) use images::{ImageCounts, Images};
 pub(crate) use plan::Plan;
 
@@ -179,7 +180,9 @@ impl Reports {
         let mut failed = None;
         for plan::Write { report, notice } in &plan.write {
             match self.writer.report(report).await {
-                Ok(_) => {
+                // The workload and its namespace are going: there is nothing to tell.
+                Ok(Written::Gone) => {}
+                Ok(Written::Done) => {
                     self.metrics.report_written(true);
                     if let Some(notice) = notice.as_ref().filter(|_| self.events) {
                         self.writer.event(&notice.event, &notice.about).await;

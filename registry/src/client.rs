@@ -1,5 +1,5 @@
-//! One repository of one registry: manifests and blobs, checked against their digests, with whichever
-//! of the caller's credentials the registry accepts.
+//! One repository of one registry: manifests and blobs, checked against their digests, and lists of tags,
+//! with whichever of the caller's credentials the registry accepts.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -151,20 +151,16 @@ impl<'a> Session<'a> {
         Ok(reply.body)
     }
 
-    /// One page of the list of tags: its bytes, and the query of the next page. What leads away from this list is no
-    /// next page.
+    /// One page of the list of tags: its bytes, and the query of the next page. Of a link only the query is used: it
+    /// can lead nowhere but to this list.
     pub(crate) async fn tags(&self, query: &str) -> Result<(Bytes, Option<String>), Failure> {
-        let list = "tags/list";
-        let reply = self
-            .exchange(Method::GET, &format!("{list}?{query}"), None, TAGS_BYTES)
-            .await?;
+        let path = format!("tags/list?{query}");
+        let reply = self.exchange(Method::GET, &path, None, TAGS_BYTES).await?;
         expect_ok(&reply)?;
-        let own = self.base.join(&format!("{}/{list}", self.repository)).ok();
-        let next = next_link(&reply).and_then(|link| own.as_ref()?.join(&link).ok());
-        let next = next.filter(|next| {
-            own.is_some_and(|own| next.origin() == own.origin() && next.path() == own.path())
+        let query = next_link(&reply).and_then(|link| {
+            let link = self.base.join(&link).ok()?;
+            link.query().map(str::to_owned)
         });
-        let query = next.and_then(|next| next.query().map(str::to_owned));
         Ok((reply.body, query))
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Fetched {
     pub(crate) known: Arc<Known>,
     /// Whether something that was wanted could not be read this time.
     pub(crate) has_gaps: bool,
+    /// Whether something's turn did not come: of that the registry has said nothing.
+    pub(crate) is_late: bool,
 }
 
 /// A list of platforms, some of them with contents.
@@ -82,6 +84,7 @@ pub(crate) async fn fetch(
                 fact: Arc::clone(&known.fact),
                 known,
                 has_gaps: false,
+                is_late: false,
             });
         }
         Resolved::Known(digest, known) => listing_of(digest, &known),
@@ -262,6 +265,7 @@ fn finish(listing: Listing, passing: Vec<(usize, Gap)>) -> Fetched {
     };
     let evidence = Evidence::new(Strength::Stated, listing.from);
     let has_gaps = !passing.is_empty();
+    let is_late = passing.iter().any(|(_, gap)| *gap == Gap::NotFetchedInTime);
     let mut for_caller = has_gaps.then(|| facts.clone());
     for (position, gap) in passing {
         let slot = for_caller
@@ -281,6 +285,7 @@ fn finish(listing: Listing, passing: Vec<(usize, Gap)>) -> Fetched {
             manifests,
         }),
         has_gaps,
+        is_late,
     }
 }
 

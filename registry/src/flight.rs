@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, ready};
 use hostfit_engine::fact::{Fact, Gap};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::SharedFacts;
@@ -27,9 +27,12 @@ pub(crate) struct Flights {
     exchanges: usize,
 }
 
+/// What is asked, and by whom: a flight takes its tenant's turns, and nobody else shall wait for them.
+type Question = (Key, Option<String>);
+
 #[derive(Default)]
 struct Inner {
-    flights: HashMap<Key, Flight>,
+    flights: HashMap<Question, Flight>,
     tenants: HashMap<String, Tenant>,
 }
 
@@ -72,15 +75,16 @@ impl Flight {
 /// Takes the flight off the map, even if it panics.
 struct Landing {
     inner: Arc<Mutex<Inner>>,
-    key: Key,
-    tenant: Option<String>,
+    question: Question,
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.flights.remove(&self.key);
-        let Some(name) = &self.tenant else { return };
+        inner.flights.remove(&self.question);
+        let (_, Some(name)) = &self.question else {
+            return;
+        };
         if let Some(tenant) = inner.tenants.get_mut(name) {
             tenant.flights -= 1;
             if tenant.flights == 0 {
@@ -110,8 +114,9 @@ impl Flights {
             Option<Arc<Semaphore>>,
         ) -> Result<SharedFacts, BoxFuture<'static, SharedFacts>>,
     ) -> Option<Flight> {
+        let question = (key.clone(), tenant.map(str::to_owned));
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = inner.flights.get(key) {
+        if let Some(flight) = inner.flights.get(&question) {
             return Some(flight.clone());
         }
         let own = tenant.and_then(|name| inner.tenants.get(name));
@@ -124,9 +129,9 @@ impl Flights {
             Some(own) => Arc::clone(&own.exchanges),
             None => Arc::new(Semaphore::new(self.exchanges)),
         });
-        let flight = match start(exchanges.clone()) {
+        let fetch = match start(exchanges.clone()) {
             Ok(answer) => return Some(Flight::new(ready(answer).boxed())),
-            Err(flight) => flight,
+            Err(fetch) => fetch,
         };
         if let Some((name, exchanges)) = tenant.zip(exchanges) {
             let new = Tenant {
@@ -136,20 +141,23 @@ impl Flights {
             let tenant = inner.tenants.entry(name.to_owned()).or_insert(new);
             tenant.flights += 1;
         }
-        let landing = Landing {
-            inner: Arc::clone(&self.inner),
-            key: key.clone(),
-            tenant: tenant.map(str::to_owned),
-        };
-        let task = tokio::spawn(async move {
-            let _landing = landing;
-            flight.await
-        });
-        let answer = task.map(|result| {
-            result.unwrap_or_else(|_| Arc::new(Fact::Unknown(Gap::NotFetchedInTime)))
+        let (land, landed) = oneshot::channel();
+        let answer = landed.map(|answer| {
+            answer.unwrap_or_else(|_| Arc::new(Fact::Unknown(Gap::NotFetchedInTime)))
         });
         let flight = Flight::new(answer.boxed());
-        inner.flights.insert(key.clone(), flight.clone());
+        inner.flights.insert(question.clone(), flight.clone());
+        // A runtime that is shutting down drops the task at once, and with it the landing, which takes the lock.
+        drop(inner);
+        let landing = Landing {
+            inner: Arc::clone(&self.inner),
+            question,
+        };
+        tokio::spawn(async move {
+            let _landing = landing;
+            // Whoever asked may be gone.
+            let _ = land.send(fetch.await);
+        });
         Some(flight)
     }
 }

@@ -1,4 +1,5 @@
-//! What a container registry tells of an image, and nothing else: [`Registry::facts`] is the only door.
+//! What a container registry tells: of an image by [`Registry::facts`], of a repository's tags by
+//! [`Registry::tags`]. There is no other door.
 //!
 //! ```text
 //! facts ─▶ cache ──hit──────────────────────────────▶ Arc<Fact<ImageFacts>>
@@ -236,7 +237,9 @@ impl Inner {
         match fetched {
             Ok(fetched) => {
                 self.cache.learn(&key.image, &fetched.digest, fetched.known);
-                if fetched.has_gaps {
+                if fetched.is_late {
+                    // Who asks next may have more luck.
+                } else if fetched.has_gaps {
                     let fact = Arc::clone(&fetched.fact);
                     self.cache.remember(key, fact, self.config.failure_ttl);
                 } else {

@@ -24,7 +24,7 @@ pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 /// Most entries of an index, nested ones included.
 pub(crate) const INDEX_ENTRIES: usize = 1_000;
 const LAYERS: usize = 1_000;
-/// Most tags of a page: the rest is not read.
+/// A page of so many tags is not read.
 const TAGS: usize = 20_000;
 
 /// Content by digest, with the size that it must have.
@@ -126,10 +126,14 @@ pub(crate) fn tags(body: &[u8]) -> Result<Vec<String>, Failure> {
         tags: Bounded<TAGS, String>,
     }
     let page = serde_json::from_slice(body);
-    let Page {
-        tags: Bounded(tags),
-    } = page.map_err(|_| Failure::Broken("the registry's answer is no list of tags"))?;
-    Ok(tags)
+    let Page { tags } =
+        page.map_err(|_| Failure::Broken("the registry's answer is no list of tags"))?;
+    match tags.0.len() < TAGS {
+        true => Ok(tags.0),
+        false => Err(Failure::Broken(
+            "a page of its tags is longer than is read: write the tags out",
+        )),
+    }
 }
 
 /// Whether a media type names an index (true) or an image (false); `None` if it names neither.

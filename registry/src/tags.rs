@@ -4,7 +4,7 @@ use crate::client::Session;
 use crate::error::Failure;
 use crate::parse;
 
-/// Most pages, and most tags of a page.
+/// Most pages that are read.
 const PAGES: usize = 10;
 /// Asked for; a registry may give fewer, or all at once.
 const QUERY: &str = "n=1000";

@@ -99,7 +99,7 @@ impl Admission {
         }
         // One deadline for all that has to be waited for.
         let deadline = Instant::now() + self.patience;
-        let snapshot = self.world.knowing(namespace).await;
+        let snapshot = self.world.knowing(namespace, deadline).await;
         let judge = snapshot.judge(namespace).clone();
         if matches!(judge.mode, Mode::Off | Mode::Audit) {
             return Verdict::NotJudged;

@@ -19,9 +19,8 @@ pub(crate) enum Operation {
 /// Bytes that the API server lets the annotations of an object have, keys and values together.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The operations that make `wanted` of our annotations, or none if they do not fit: a patch must not be what makes a
-/// pod invalid. A key without a wanted value is removed where it is: nobody
-/// else may speak in our name.
+/// The operations that make `wanted` of our annotations. A key without a wanted value is removed where it is: nobody
+/// else may speak in our name. If they do not fit, all of ours are removed: a patch must not make a pod invalid.
 pub(crate) fn annotations(
     current: Option<&BTreeMap<String, String>>,
     wanted: &[(&'static str, Option<String>)],
@@ -33,9 +32,7 @@ pub(crate) fn annotations(
     let others = current.into_iter().flatten();
     let others = others.filter(|(key, _)| !wanted.iter().any(|(ours, _)| ours == key));
     let others = others.map(|(key, value)| size(key, value));
-    if ours.chain(others).sum::<usize>() > MOST_BYTES {
-        return Vec::new();
-    }
+    let fits = ours.chain(others).sum::<usize>() <= MOST_BYTES;
     let Some(current) = current else {
         let set = wanted
             .iter()
@@ -50,6 +47,7 @@ pub(crate) fn annotations(
         };
     };
     let operation = |(key, value): &(&'static str, Option<String>)| {
+        let value = value.as_ref().filter(|_| fits);
         // RFC 6901: a slash in a key is written ~1. Our keys hold no tilde.
         let path = format!("/metadata/annotations/{}", key.replace('/', "~1"));
         match (current.get(*key), value) {
@@ -133,6 +131,13 @@ mod tests {
             annotations(Some(&current), &wanted("Warn", "HF501", None)).len()
         };
         assert_eq!((patched(room), patched(room + 1)), (2, 0));
+        let forged = BTreeMap::from([
+            ("a".to_owned(), "x".repeat(room + 1)),
+            ("hostfit.dev/verdict".to_owned(), "Pass".to_owned()),
+        ]);
+        let removed = annotations(Some(&forged), &wanted("Warn", "HF501", None));
+        let path = "/metadata/annotations/hostfit.dev~1verdict".to_owned();
+        assert_eq!(removed, [Operation::Remove { path }]);
     }
 
     #[test]

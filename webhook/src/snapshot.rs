@@ -15,7 +15,7 @@ use hostfit_registry::Platforms;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::memo::Memo;
@@ -99,7 +99,7 @@ pub(crate) struct World {
 impl World {
     /// The snapshot of this moment, or the first that knows `namespace`. A pod may come right behind its namespace,
     /// whose labels say what is to be done about it: they are waited for, but not for long.
-    pub(crate) async fn knowing(&self, namespace: &str) -> Arc<Snapshot> {
+    pub(crate) async fn knowing(&self, namespace: &str, deadline: Instant) -> Arc<Snapshot> {
         let now = self.current.load_full();
         if now.knows(namespace) {
             return now;
@@ -114,7 +114,7 @@ impl World {
             }
         };
         // Too late is no error: without labels a namespace has the policy of all.
-        let _ = timeout(UNSEEN, known).await;
+        let _ = timeout_at(deadline.min(Instant::now() + UNSEEN), known).await;
         self.current.load_full()
     }
 

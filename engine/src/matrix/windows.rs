@@ -38,7 +38,8 @@ static MATRIX: LazyLock<Vec<Row>> = LazyLock::new(|| {
 });
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    if cell.platform.os != WINDOWS {
+    // A HostProcess container is a process of the host: it has no kernel to share.
+    if cell.platform.os != WINDOWS || cell.uses.is_host_process {
         return Outcome::Compatible;
     }
     let Some(image) = build(cell.platform) else {
@@ -58,13 +59,16 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         ),
         evidence: None,
     };
+    let sandbox = cell
+        .other_kernel
+        .then_some("a RuntimeClass may bring a kernel of its own");
     match supported(&image, &host) {
         Some(true) if image == WITH_REVISION => cell.broken(
             finding(),
             Some("the revisions have to be the same, and nothing tells that of the host"),
         ),
         Some(true) => Outcome::Compatible,
-        Some(false) => Outcome::Incompatible(finding()),
+        Some(false) => cell.broken(finding(), sandbox),
         None => {
             let doubt = "Microsoft's matrix that we know says nothing of these two builds";
             cell.broken(finding(), Some(doubt))

@@ -4,12 +4,12 @@ use hostfit_crds::base_image::{BaseImageStatus, Chain};
 use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::{BaseImage, names};
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::fact::{Fact, Gap, Strength};
+use hostfit_engine::fact::{Fact, Strength};
 use hostfit_engine::image::{ImageRef, ImageRefError, PlatformFacts};
 use hostfit_engine::lineage::Catalog;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use hostfit_registry::SharedFacts;
+use hostfit_registry::{Platforms, SharedFacts};
 
 /// Chains that a status may hold.
 const MOST_CHAINS: usize = 200;
@@ -22,8 +22,9 @@ pub(super) struct Tag {
 }
 
 /// What a look at a base has shown.
-#[derive(Default)]
 pub(super) struct Looked {
+    /// What was to be read.
+    pub(super) platforms: Platforms,
     pub(super) tags: Vec<Tag>,
     /// What could not be told of its patterns.
     pub(super) problems: Vec<String>,
@@ -44,7 +45,7 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
     let mut problems = looked.problems.clone();
     let mut current: Vec<Chain> = Vec::new();
     for tag in &looked.tags {
-        for chain in chains(tag, now) {
+        for chain in chains(tag, &looked.platforms, now) {
             match chain {
                 Ok(chain) if current.iter().any(|other| is_same(other, &chain)) => {}
                 Ok(chain) => current.push(chain),
@@ -76,11 +77,8 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
         status: complete,
         reason: if complete { "Followed" } else { "NotRead" },
         message: match complete {
-            true => {
-                let followed = "every tag is followed".to_owned();
-                let parts = std::iter::once(followed).chain(looked.notes.iter().cloned());
-                parts.collect::<Vec<_>>().join("; ")
-            }
+            true if looked.notes.is_empty() => "every tag is followed".to_owned(),
+            true => looked.notes.join("; "),
             false => problems.join("; "),
         },
     };
@@ -125,7 +123,7 @@ fn newest_first(chains: &mut [Chain]) {
 }
 
 /// The chain of each platform that was read, and the problem of each that was to be read and could not.
-fn chains(tag: &Tag, now: &Time) -> Vec<Result<Chain, String>> {
+fn chains(tag: &Tag, platforms: &Platforms, now: &Time) -> Vec<Result<Chain, String>> {
     let reference = match &tag.reference {
         Ok(reference) => reference,
         Err(error) => return vec![Err(error.to_string())],
@@ -137,12 +135,13 @@ fn chains(tag: &Tag, now: &Time) -> Vec<Result<Chain, String>> {
     };
     // What the base says of itself: its own labels, or its name and tag.
     let catalog = Catalog::default();
+    let all = facts.platforms.iter().map(|one| &one.platform);
     let chain = |one: &PlatformFacts| {
         let platform = one.platform.to_string();
         let contents = match &one.contents {
             Fact::Known(contents, _) => contents,
             // No host of the cluster would run it: it was not asked for.
-            Fact::Unknown(Gap::NotFetchedInTime) => return None,
+            Fact::Unknown(_) if !platforms.wants(&one.platform, all.clone()) => return None,
             Fact::Unknown(gap) => {
                 let problem = gap.finding().message();
                 return Some(Err(format!("{platform}: {problem}")));
@@ -177,7 +176,7 @@ mod tests {
     use std::sync::Arc;
 
     use hostfit_crds::base_image::BaseImageSpec;
-    use hostfit_engine::fact::Evidence;
+    use hostfit_engine::fact::{Evidence, Gap};
     use hostfit_engine::image::{Contents, ImageFacts, Platform};
 
     use super::*;
@@ -202,8 +201,15 @@ mod tests {
 
     fn plan(base: &BaseImage, tags: impl Into<Vec<Tag>>, now: &Time) -> Plan {
         let looked = Looked {
+            platforms: Platforms::of(
+                std::iter::once("arm64".to_owned())
+                    .chain((0..2000).map(|number| format!("arch{number}")))
+                    .chain(["amd64".to_owned()])
+                    .map(|architecture| ("linux".to_owned(), architecture)),
+            ),
             tags: tags.into(),
-            ..Looked::default()
+            problems: Vec::new(),
+            notes: Vec::new(),
         };
         super::plan(base, &looked, now)
     }
@@ -283,6 +289,13 @@ mod tests {
             .collect::<String>();
         assert!(message.starts_with("tag 1: linux/arm64: "), "{message}");
         assert!(!message.contains("s390x"), "{message}");
+    }
+
+    #[test]
+    fn a_platform_whose_time_ran_out_is_told() {
+        let late = Fact::Unknown(Gap::NotFetchedInTime);
+        let plan = plan(&base(None), [tag("1", amd64(late))], &time(1));
+        assert!(!plan.complete);
     }
 
     #[test]

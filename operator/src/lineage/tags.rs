@@ -41,17 +41,38 @@ pub(super) fn choose(
             return chosen;
         }
     };
+    let mut open: Vec<Vec<String>> = Vec::new();
     for pattern in patterns {
-        let room = MOST_TAGS.saturating_sub(chosen.tags.len());
-        let (newest, more) = newest(&all, pattern, room);
-        if newest.is_empty() && more == 0 {
+        let matching = newest_first(&all, pattern);
+        if matching.is_empty() {
             chosen.problems.push(format!("no tag matches {pattern}"));
         }
-        if more > 0 {
-            let note = format!("{more} older tags of {pattern} are not followed");
+        open.push(matching);
+    }
+    // In turns, so that the first pattern does not take all the room; no tag twice.
+    let mut turns = open
+        .iter()
+        .map(|matching| matching.iter())
+        .collect::<Vec<_>>();
+    let mut is_open = true;
+    while is_open && chosen.tags.len() < MOST_TAGS {
+        is_open = false;
+        for turn in &mut turns {
+            if let Some(tag) = turn.next() {
+                is_open = true;
+                if !chosen.tags.contains(tag) && chosen.tags.len() < MOST_TAGS {
+                    chosen.tags.push(tag.clone());
+                }
+            }
+        }
+    }
+    for (pattern, matching) in patterns.iter().zip(&open) {
+        let left = matching.iter().filter(|tag| !chosen.tags.contains(tag));
+        let left = left.count();
+        if left > 0 {
+            let note = format!("{left} older tags of {pattern} are not followed");
             chosen.notes.push(note);
         }
-        chosen.tags.extend(newest);
     }
     chosen
 }
@@ -61,16 +82,14 @@ pub(super) fn is_pattern(tag: &str) -> bool {
     tag.contains(['*', '?'])
 }
 
-/// The newest tags that match, at most `most`, and how many more do. Numbers in tags are compared as numbers.
-fn newest(tags: &[String], pattern: &str, most: usize) -> (Vec<String>, usize) {
+/// The tags that match. Numbers in tags are compared as numbers.
+fn newest_first(tags: &[String], pattern: &str) -> Vec<String> {
     let pattern = wildmatch::WildMatch::new(pattern);
     let matching = tags.iter().filter(|tag| pattern.matches(tag));
     let mut matching: Vec<_> = matching.cloned().collect();
     matching.sort_by(|a, b| natural(b, a));
     matching.dedup();
-    let more = matching.len().saturating_sub(most);
-    matching.truncate(most);
-    (matching, more)
+    matching
 }
 
 /// `9.10` is after `9.9`.
@@ -108,7 +127,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(pattern: &str, most: usize, expected: (&[&str], usize)) {
+    fn check(pattern: &str, expected: &[&str]) {
         let tags = [
             "9.9",
             "9.10",
@@ -120,27 +139,38 @@ mod tests {
             "9.10-1214-source",
         ];
         let tags: Vec<String> = tags.map(str::to_owned).into();
-        let (newest, more) = newest(&tags, pattern, most);
-        assert_eq!(
-            (
-                newest
-                    .iter()
-                    .map(String::as_str)
-                    .collect::<Vec<_>>()
-                    .as_slice(),
-                more
-            ),
-            expected
-        );
+        assert_eq!(newest_first(&tags, pattern), expected);
     }
 
     #[test]
     fn patterns_take_the_newest() {
-        check("9.*", 2, (&["9.10-1214-source", "9.10-1214"], 3));
-        check("9.?", 9, (&["9.9"], 0));
-        check("9.??", 9, (&["9.10"], 0));
-        check("*.*", 3, (&["10.0", "9.10-1214-source", "9.10-1214"], 3));
-        check("8.*", 9, (&[], 0));
+        let nines = ["9.10-1214-source", "9.10-1214", "9.10-214", "9.10", "9.9"];
+        check("9.*", &nines);
+        check("9.?", &["9.9"]);
+        check("9.??", &["9.10"]);
+        check("8.*", &[]);
+    }
+
+    #[test]
+    fn patterns_share_the_room_and_no_tag_is_followed_twice() {
+        let all = (0..40).flat_map(|number| [format!("17.{number}"), format!("21.{number}")]);
+        let all: Vec<_> = all.collect();
+        let patterns = ["17.*".to_owned(), "21.*".to_owned(), "21.3?".to_owned()];
+        let chosen = choose(vec!["21.39".to_owned()], &patterns, Ok(all));
+        assert_eq!(chosen.tags.len(), MOST_TAGS);
+        let of = |start: &str| {
+            chosen
+                .tags
+                .iter()
+                .filter(|tag| tag.starts_with(start))
+                .count()
+        };
+        assert!(of("17.") >= 10 && of("21.") >= 10, "{:?}", chosen.tags);
+        let mut unique = chosen.tags.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), chosen.tags.len());
+        assert_eq!(chosen.notes.len(), 2);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::world::Item;
 
-/// Characters of a note: the API server takes 1,024.
-const NOTE: usize = 1000;
+/// Bytes of a note that the API server takes.
+const NOTE: usize = 1024;
 
 /// What to tell, and about which object.
 pub(crate) struct Notice {
@@ -47,7 +47,7 @@ pub(super) fn notice(
         finding.fix
     );
     let docs = format!(". See {}", finding.code.docs());
-    let note = plain(&text, NOTE - docs.len()) + &docs;
+    let note = note(&text, &docs);
     let target = &item.target;
     Some(Notice {
         about: ObjectReference {
@@ -66,4 +66,28 @@ pub(super) fn notice(
             secondary: None,
         },
     })
+}
+
+/// A text and what stays at its end, together no longer than a note may be.
+pub(crate) fn note(text: &str, end: &str) -> String {
+    let text = plain(text, NOTE);
+    let cut = text.floor_char_boundary(NOTE - end.len());
+    text.get(..cut).unwrap_or_default().to_owned() + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_by_bytes_and_keeps_its_end() {
+        assert_eq!(note("short", ". See x"), "short. See x");
+        let long = note(&"\u{4e00}".repeat(1000), ". See x");
+        assert!(
+            long.len() <= NOTE && long.len() > NOTE - 4,
+            "{}",
+            long.len()
+        );
+        assert!(long.ends_with("\u{4e00}. See x"));
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Images {
     refresh: Duration,
     platforms: Platforms,
     book: HashMap<ImageRef, Entry>,
-    flights: JoinSet<(ImageRef, SharedFacts)>,
+    flights: JoinSet<(ImageRef, Platforms, SharedFacts)>,
     turns: Arc<Semaphore>,
 }
 
@@ -109,7 +109,7 @@ impl Images {
                 let facts = registry
                     .facts(&image, &credentials, &platforms, None, deadline)
                     .await;
-                (image, facts)
+                (image, platforms, facts)
             });
         }
         let waiting = self.book.values().filter(|entry| !entry.flying);
@@ -127,13 +127,17 @@ impl Images {
         }
     }
 
-    fn take(&mut self, landed: Option<(ImageRef, SharedFacts)>) {
-        let Some((image, facts)) = landed else { return };
+    fn take(&mut self, landed: Option<(ImageRef, Platforms, SharedFacts)>) {
+        let Some((image, platforms, facts)) = landed else {
+            return;
+        };
         let Some(entry) = self.book.get_mut(&image) else {
             return;
         };
         entry.flying = false;
         let pause = match facts.as_ref() {
+            // Asked before the cluster had nodes of another platform: that one is not known yet.
+            _ if platforms != self.platforms => Duration::ZERO,
             Fact::Known(..) => self.refresh,
             Fact::Unknown(_) => RETRY.min(self.refresh),
         };
