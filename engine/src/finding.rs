@@ -42,6 +42,10 @@ codes! {
     HF112: "the image is built for another operating system",
     /// glibc refuses the kernel.
     HF201: "the kernel is too old for the image's glibc",
+    /// Layers compressed with zstd, and an old runtime.
+    HF311: "the runtime cannot unpack the image's zstd layers",
+    /// Layers compressed with zstd under Docker's media type.
+    HF312: "the runtime does not take zstd layers under Docker's media type",
     /// The driver does not satisfy what the image demands.
     HF401: "the NVIDIA driver is not what the image demands",
     /// The image's CUDA needs a newer driver.

@@ -290,6 +290,15 @@ pub struct PlatformFacts {
     pub contents: Fact<Contents>,
 }
 
+/// The media types of layers compressed with zstd, those that fewer runtimes take last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Zstd {
+    /// `application/vnd.oci.image.layer.v1.tar+zstd`
+    Oci,
+    /// `application/vnd.docker.image.rootfs.diff.tar.zstd`
+    Docker,
+}
+
 /// What the manifest and the config of one platform say, cut to what lineage and rules read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contents {
@@ -298,6 +307,8 @@ pub struct Contents {
     pub chain_ids: Vec<Digest>,
     /// Sum of the layers' sizes in bytes, as listed in the manifest.
     pub size: u64,
+    /// Layers compressed with zstd, under the media type that fewer runtimes take.
+    pub zstd: Option<Zstd>,
     /// Labels of the config, and annotations of the manifest where the config has no label of that key.
     pub labels: BTreeMap<String, String>,
     /// Environment of the config.

@@ -22,6 +22,7 @@ mod platform;
 pub mod row;
 mod vendor;
 mod windows;
+mod zstd;
 
 pub use platform::runnable;
 
@@ -73,6 +74,7 @@ const RULES: &[(Pack, Check)] = &[
     (Pack::Recommended, cpu_level::check),
     (Pack::Recommended, kernel::check),
     (Pack::Recommended, windows::check),
+    (Pack::Recommended, zstd::check),
     (Pack::Recommended, cuda::required),
     (Pack::Recommended, cuda::minimum_driver),
     (Pack::VendorSupport, vendor::check),

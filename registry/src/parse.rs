@@ -6,7 +6,7 @@ mod config;
 
 use std::collections::BTreeMap;
 
-use hostfit_engine::image::{Digest, Platform};
+use hostfit_engine::image::{Digest, Platform, Zstd};
 use oci_distribution::manifest::{self as oci, ImageIndexEntry, OciImageIndex, OciImageManifest};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -56,6 +56,8 @@ pub(crate) struct Manifest {
     pub(crate) config: Descriptor,
     /// Sum of the layers in bytes.
     pub(crate) size: u64,
+    /// Layers compressed with zstd.
+    pub(crate) zstd: Option<Zstd>,
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
@@ -197,11 +199,24 @@ fn manifest(image: OciImageManifest) -> Result<Manifest, Failure> {
         .ok_or(Failure::Invalid(
             "a layer of its manifest has an impossible size",
         ))?;
+    let zstd = image
+        .layers
+        .iter()
+        .filter_map(|layer| zstd(&layer.media_type));
     Ok(Manifest {
+        zstd: zstd.max(),
         config: descriptor(&image.config.digest, image.config.size)?,
         size,
         annotations: image.annotations.unwrap_or_default(),
     })
+}
+
+fn zstd(media_type: &str) -> Option<Zstd> {
+    match media_type {
+        "application/vnd.oci.image.layer.v1.tar+zstd" => Some(Zstd::Oci),
+        "application/vnd.docker.image.rootfs.diff.tar.zstd" => Some(Zstd::Docker),
+        _ => None,
+    }
 }
 
 fn descriptor(digest: &str, size: i64) -> Result<Descriptor, Failure> {

@@ -104,6 +104,7 @@ pub(crate) fn config(
     let contents = Contents {
         chain_ids: chain_ids(diff_ids),
         size: manifest.size,
+        zstd: manifest.zstd,
         labels: keep_smallest(labels),
         env: keep_smallest(env.collect()),
         history: commands.map(|command| cut(command, &mut room)).collect(),

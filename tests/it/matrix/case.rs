@@ -102,6 +102,8 @@ pub(super) struct Detail {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) history: Vec<String>,
+    /// Layers compressed with zstd, under which media type.
+    pub(super) zstd: Option<Zstd>,
     /// Environment of the config.
     pub(super) env: BTreeMap<String, String>,
     /// What the container sets besides.
@@ -112,6 +114,13 @@ pub(super) struct Detail {
     pub(super) platforms: Option<Vec<String>>,
     pub(super) role: Role,
     pub(super) registry: Answer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Zstd {
+    Oci,
+    Docker,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -8,7 +8,7 @@ use hostfit_crds::SupportMatrixSpec;
 use hostfit_crds::workload::PodSpec;
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable};
-use hostfit_engine::image::{Contents, Digest, ImageFacts, Platform, PlatformFacts};
+use hostfit_engine::image::{self, Contents, Digest, ImageFacts, Platform, PlatformFacts};
 use hostfit_engine::lineage::{Catalog, KnownBase};
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::{Decision, Policy, decide};
@@ -16,7 +16,7 @@ use hostfit_engine::verdict::{Judgement, Reason};
 use hostfit_engine::workload::Workload;
 use serde_json::{Value, json};
 
-use super::case::{Answer, Case, Expect, Image, Proof, Role};
+use super::case::{Answer, Case, Expect, Image, Proof, Role, Zstd};
 use super::hosts::fleet;
 use super::root;
 
@@ -352,6 +352,10 @@ fn contents(index: usize, image: &Image, architecture: &str) -> Result<Contents,
         labels,
         history: detail.history.clone(),
         env: detail.env.clone(),
+        zstd: detail.zstd.map(|zstd| match zstd {
+            Zstd::Oci => image::Zstd::Oci,
+            Zstd::Docker => image::Zstd::Docker,
+        }),
         ..Contents::default()
     })
 }

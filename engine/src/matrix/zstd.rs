@@ -1,0 +1,78 @@
+//! HF311, HF312: layers compressed with zstd that the runtime of the host cannot unpack.
+//!
+//! Runtime errors: `archive/tar: invalid tar header` (HF311), `unsupported docker v2s2 media type:
+//! "application/vnd.docker.image.rootfs.diff.tar.zstd"` (HF312). From the manifest and the runtime's version alone, so
+//! definite where it is known which version began to take them.
+
+use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::host::HostFact;
+use crate::image::Zstd;
+use crate::matrix::{Cell, Outcome};
+use crate::version::DottedVersion;
+
+/// The first version of a runtime that takes such layers; `None` if that is not known.
+const OCI: [(&str, Option<&str>); 3] = [
+    // containerd 1.5.0 and moby 23.0.0 release notes.
+    ("containerd", Some("1.5.0")),
+    ("docker", Some("23.0.0")),
+    // containers-image 4.0.0; which CRI-O was the first to have it is not verified.
+    ("cri-o", None),
+];
+/// The catalogue's guess at the first CRI-O: from it on nothing is known against such layers.
+const CRI_O_WITH_OCI: &str = "1.17";
+const DOCKER: [(&str, Option<&str>); 2] = [
+    // containerd 1.7.28, and 2.0.0.
+    ("containerd", Some("1.7.28")),
+    // podman-container-tools/container-libs#293, merged after 2025-08-29; its first release is not verified.
+    ("cri-o", None),
+];
+
+pub(super) fn check(cell: &Cell<'_>) -> Outcome {
+    let (code, first, names) = match cell.contents.zstd {
+        None => return Outcome::Compatible,
+        Some(Zstd::Oci) => (Code::HF311, OCI.as_slice(), "layers compressed with zstd"),
+        Some(Zstd::Docker) => (
+            Code::HF312,
+            DOCKER.as_slice(),
+            "zstd layers under Docker's media type",
+        ),
+    };
+    let Some(runtime) = &cell.host.facts.runtime else {
+        return Outcome::missing(HostFact::Runtime);
+    };
+    // Of a runtime that nobody has told of, nothing is known against it.
+    let Some((_, first)) = first.iter().find(|(name, _)| *name == runtime.name) else {
+        return Outcome::Compatible;
+    };
+    let Some(version) = &runtime.version else {
+        return Outcome::missing(HostFact::Runtime);
+    };
+    let parse = |text: &str| text.parse::<DottedVersion>().ok();
+    let (wanted, doubt) = match first.and_then(parse) {
+        Some(first) if *version >= first => return Outcome::Compatible,
+        Some(first) => (format!("{} {first} or newer", runtime.name), None),
+        None if code == Code::HF311 && parse(CRI_O_WITH_OCI).is_some_and(|it| *version >= it) => {
+            return Outcome::Compatible;
+        }
+        None => (
+            format!("a newer {}", runtime.name),
+            Some("which version began to take them is not verified: try it there"),
+        ),
+    };
+    let fix = match code {
+        Code::HF312 => {
+            "build it with gzip or with OCI media types (buildx --output type=registry,oci-mediatypes=true)"
+        }
+        _ => "build it with gzip",
+    };
+    let finding = Finding {
+        code,
+        severity: Severity::BreaksAtStart,
+        verdict: CellVerdict::Fail,
+        image: format!("has {names}"),
+        host: Some(format!("runs {runtime}")),
+        fix: format!("{fix}, or use nodes with {wanted}"),
+        evidence: None,
+    };
+    cell.broken(finding, doubt)
+}
