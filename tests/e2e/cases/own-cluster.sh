@@ -16,7 +16,7 @@ asks_for() { # WORDS SETTING…
 }
 
 # What the cases before have left.
-kubectl delete crd -l app.kubernetes.io/part-of=hostfit >/dev/null
+kubectl delete crd,clusterrole,clusterrolebinding -l app.kubernetes.io/part-of=hostfit >/dev/null
 tests/cluster/nodes.sh remove
 
 asks_for "REGISTRY: where you may push" REGISTRY=
@@ -31,7 +31,7 @@ asks_for "the node name 'rhel9-1'"
 tests/cluster/nodes.sh remove
 kubectl apply --server-side -f crds/yaml >/dev/null
 asks_for "a cluster without Hostfit: here is customresourcedefinition"
-kubectl delete crd -l app.kubernetes.io/part-of=hostfit >/dev/null
+kubectl delete crd,clusterrole,clusterrolebinding -l app.kubernetes.io/part-of=hostfit >/dev/null
 
 # Somebody who may only look.
 kubectl create serviceaccount looker -n default >/dev/null
