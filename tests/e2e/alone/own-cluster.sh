@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make demo CLUSTER=current`: what it asks of a user's cluster, and that only what it made goes. The story itself is not
-# told again. The local cluster plays the user's.
+# told again. The local cluster plays the user's, and must be a fresh one: not one of the cases that run one after the
+# other. By hand: make image; tests/cluster/up.sh; . .cluster/env; tests/e2e/alone/own-cluster.sh
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . tests/e2e/kit.sh
