@@ -8,6 +8,8 @@ TARGET  := x86_64-unknown-linux-musl
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # What aws-lc is compiled with for the image: the C library must be the one that is linked.
 export CC_x86_64_unknown_linux_musl ?= musl-gcc
+# Panics name source files: without this, whose home the dependencies lie in would show in the image, and in its digest.
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS ?= --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 .PHONY: help
 help: ## Show this list.
@@ -48,6 +50,11 @@ gen: ## Rewrite generated files: CRDs, the chart's README and schema.
 binaries:
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
 	cargo build --locked --profile dist --target $(TARGET) -p hostfit-webhook -p hostfit-operator
+
+# Prints cargo's messages, one of which names the program.
+.PHONY: bench-binaries
+bench-binaries: binaries
+	@cargo build --locked --profile dist --target $(TARGET) -p hostfit-tests --bench hostfit-bench --message-format json-render-diagnostics
 
 .PHONY: image
 image: binaries ## Build the Hostfit image as an OCI layout in target/image, without a container engine.

@@ -24,8 +24,9 @@ never engine tokio kube k8s-openapi reqwest oci-client hyper serde_json
 never registry kube k8s-openapi hostfit-crds
 never crds tokio reqwest hostfit-registry
 never process hostfit-engine hostfit-crds hostfit-registry
-never webhook hostfit-operator
-never operator hostfit-webhook
+never webhook hostfit-operator hostfit-cli
+never operator hostfit-webhook hostfit-cli
+never cli hostfit-webhook hostfit-operator hostfit-process
 
 # One concept a file; the tests are left out.
 while read -r file; do

@@ -1,5 +1,6 @@
 //! The facts of a host, as they stand in objects and files.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hostfit_engine::distribution::Distribution;
@@ -58,6 +59,56 @@ pub struct HostFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub compute_capability: Option<String>,
+    /// The old page of system calls at a fixed address: emulate, xonly, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vsyscall: Option<Vsyscall>,
+    /// Whether AppArmor is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apparmor: Option<bool>,
+    /// Version of the libseccomp that the runtime uses: "2.5.4".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub libseccomp: Option<String>,
+    /// Whether the kubelet gives containers without a seccomp profile the runtime's default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp_default: Option<bool>,
+    /// Size of a page of memory in bytes: 4096, 16384, 65536.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 16777216))]
+    pub page_size: Option<i32>,
+    /// Controllers that /proc/cgroups lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    pub proc_cgroups: Option<BTreeSet<String>>,
+    /// Whether the kernel is in FIPS mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fips: Option<bool>,
+    /// Whether an amd64 kernel runs 32-bit programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ia32: Option<bool>,
+    /// Whether the kernel tells its own types (/sys/kernel/btf/vmlinux).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub btf: Option<bool>,
+    /// Kernel modules that are loaded or can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(max = 64)))]
+    pub modules: Option<BTreeSet<String>>,
+    /// Settings of the kernel: vm.max_map_count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// The page of system calls that glibc before 2.14 calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Vsyscall {
+    /// Calls are emulated; the page can be read.
+    Emulate,
+    /// Calls are emulated; the page cannot be read.
+    Xonly,
+    /// There is none.
+    None,
 }
 
 /// State of SELinux.
@@ -117,6 +168,21 @@ impl TryFrom<&HostFacts> for host::HostFacts {
             nvidia_driver: parse(&facts.nvidia_driver, HostFact::NvidiaDriver)?,
             cuda: parse(&facts.cuda, HostFact::Cuda)?,
             compute_capability: parse(&facts.compute_capability, HostFact::ComputeCapability)?,
+            vsyscall: facts.vsyscall.map(|vsyscall| match vsyscall {
+                Vsyscall::Emulate => host::Vsyscall::Emulate,
+                Vsyscall::Xonly => host::Vsyscall::Xonly,
+                Vsyscall::None => host::Vsyscall::None,
+            }),
+            apparmor: facts.apparmor,
+            libseccomp: parse(&facts.libseccomp, HostFact::Libseccomp)?,
+            seccomp_default: facts.seccomp_default,
+            page_size: page_size(facts.page_size)?,
+            proc_cgroups: facts.proc_cgroups.clone(),
+            fips: facts.fips,
+            ia32: facts.ia32,
+            btf: facts.btf,
+            modules: facts.modules.clone(),
+            sysctls: facts.sysctls.clone(),
         })
     }
 }
@@ -140,6 +206,15 @@ fn level(value: Option<i32>, fact: HostFact, highest: u8) -> Result<Option<u8>, 
         .filter(|level| (1..=highest).contains(level));
     level.map(Some).ok_or_else(|| FactError {
         fact,
+        value: value.to_string(),
+    })
+}
+
+fn page_size(value: Option<i32>) -> Result<Option<u32>, FactError> {
+    let Some(value) = value else { return Ok(None) };
+    let size = u32::try_from(value).ok().filter(|it| it.is_power_of_two());
+    size.map(Some).ok_or_else(|| FactError {
+        fact: HostFact::PageSize,
         value: value.to_string(),
     })
 }
@@ -188,6 +263,21 @@ impl From<&host::HostFacts> for HostFacts {
             nvidia_driver: facts.nvidia_driver.as_ref().map(ToString::to_string),
             cuda: facts.cuda.as_ref().map(ToString::to_string),
             compute_capability: facts.compute_capability.as_ref().map(ToString::to_string),
+            vsyscall: facts.vsyscall.map(|vsyscall| match vsyscall {
+                host::Vsyscall::Emulate => Vsyscall::Emulate,
+                host::Vsyscall::Xonly => Vsyscall::Xonly,
+                host::Vsyscall::None => Vsyscall::None,
+            }),
+            apparmor: facts.apparmor,
+            libseccomp: facts.libseccomp.as_ref().map(ToString::to_string),
+            seccomp_default: facts.seccomp_default,
+            page_size: facts.page_size.and_then(|size| i32::try_from(size).ok()),
+            proc_cgroups: facts.proc_cgroups.clone(),
+            fips: facts.fips,
+            ia32: facts.ia32,
+            btf: facts.btf,
+            modules: facts.modules.clone(),
+            sysctls: facts.sysctls.clone(),
         }
     }
 }
@@ -210,6 +300,7 @@ mod tests {
             nvidia_driver: Some("535.183.01".to_owned()),
             cuda: Some("12.2".to_owned()),
             compute_capability: Some("8.0".to_owned()),
+            ..HostFacts::default()
         }
     }
 

@@ -163,6 +163,21 @@ pub fn class(facts: &HostFacts) -> Vec<String> {
         series(&facts.nvidia_driver),
         series(&facts.cuda),
         series(&facts.compute_capability),
+        // What only an agent or a person tells.
+        format!(
+            "{:?} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            facts.vsyscall,
+            facts.apparmor,
+            series(&facts.libseccomp),
+            facts.seccomp_default,
+            facts.page_size,
+            facts.proc_cgroups,
+            facts.fips,
+            facts.ia32,
+            facts.btf,
+            facts.modules,
+            facts.sysctls,
+        ),
     ]
 }
 

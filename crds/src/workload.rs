@@ -2,12 +2,14 @@
 //!
 //! Unknown fields and values are tolerated: a newer API server may send them.
 
-use std::borrow::Cow;
+mod container;
+
 use std::collections::BTreeMap;
 
 use hostfit_engine::workload as engine;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use self::container::{Common, Container, HostAccess, SecurityContext};
 
 /// The parts of a pod's spec that matter to us.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,11 @@ pub struct PodSpec {
     runtime_class_name: Option<String>,
     #[serde(deserialize_with = "null_is_default")]
     security_context: SecurityContext,
+    host_users: Option<bool>,
+    #[serde(rename = "hostPID", deserialize_with = "null_is_default")]
+    host_pid: bool,
+    #[serde(deserialize_with = "null_is_default")]
+    host_network: bool,
 }
 
 /// Absent, null and empty mean the same in the Kubernetes API.
@@ -42,76 +49,19 @@ where
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Container {
-    name: String,
-    image: Option<String>,
-    /// Only what rules read: pods may have many variables.
-    #[serde(deserialize_with = "read_by_rules", skip_serializing)]
-    env: BTreeMap<String, String>,
-    #[serde(rename = "resources", deserialize_with = "wants_gpu", skip_serializing)]
-    wants_gpu: bool,
-    #[serde(deserialize_with = "null_is_default")]
-    security_context: SecurityContext,
-}
-
-/// Of a pod or of a container.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SecurityContext {
-    windows_options: Option<WindowsOptions>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WindowsOptions {
-    host_process: Option<bool>,
-}
-
-impl SecurityContext {
-    fn host_process(&self) -> Option<bool> {
-        self.windows_options.as_ref()?.host_process
-    }
-}
-
-/// The variables that a rule reads. One whose value comes from elsewhere is not known here.
-fn read_by_rules<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
-    #[derive(Deserialize)]
-    struct Variable<'a> {
-        #[serde(borrow, default)]
-        name: Cow<'a, str>,
-        #[serde(borrow, default)]
-        value: Option<Cow<'a, str>>,
-    }
-    let variables: Option<Vec<Variable<'de>>> = Option::deserialize(deserializer)?;
-    let read = variables.into_iter().flatten().filter_map(|variable| {
-        let is_read = variable.name.starts_with("NVIDIA_") || variable.name == "CUDA_VERSION";
-        is_read.then_some((variable.name.into_owned(), variable.value?.into_owned()))
-    });
-    Ok(read.collect())
-}
-
-/// Whether a GPU is among the limits: `nvidia.com/gpu`, a slice of one as `nvidia.com/mig-1g.5gb`, or another name that
-/// a device plugin was given. Requests and limits of such resources are equal.
-fn wants_gpu<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    struct Resources<'a> {
-        #[serde(borrow, default)]
-        limits: Option<BTreeMap<Cow<'a, str>, IgnoredAny>>,
-    }
-    let resources: Option<Resources<'de>> = Option::deserialize(deserializer)?;
-    let limits = resources.and_then(|resources| resources.limits);
-    Ok(limits.is_some_and(|limits| limits.keys().any(|it| it.starts_with("nvidia.com/"))))
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Volume {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<VolumeImage>,
+    #[serde(rename = "hostPath", skip_serializing_if = "Option::is_none")]
+    host_path: Option<HostPath>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct HostPath {
+    path: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -172,18 +122,19 @@ struct Toleration {
 
 impl From<PodSpec> for engine::Workload {
     fn from(spec: PodSpec) -> Self {
-        let of_pod = spec.security_context.host_process();
-        let container = |role: engine::Role| {
-            move |container: Container| engine::WorkloadImage {
-                name: container.name,
-                role,
-                reference: container.image.as_deref().unwrap_or_default().parse(),
-                env: container.env,
-                wants_gpu: container.wants_gpu,
-                // What the container says wins over what the pod says.
-                is_host_process: container.security_context.host_process().or(of_pod) == Some(true),
-            }
+        let paths = spec.volumes.iter();
+        let paths = paths.filter_map(|volume| volume.host_path.as_ref()?.path.clone());
+        let pod = &Common {
+            security: spec.security_context,
+            host: HostAccess {
+                host_users: spec.host_users,
+                host_pid: spec.host_pid,
+                host_network: spec.host_network,
+                paths: paths.collect(),
+            },
         };
+        let container =
+            |role: engine::Role| move |container: Container| container.into_engine(role, pod);
         let volume = |volume: Volume| {
             let reference = volume.image?.reference?;
             // An image volume may name no image yet, in a template that somebody else fills in.
@@ -191,9 +142,12 @@ impl From<PodSpec> for engine::Workload {
                 name: volume.name,
                 role: engine::Role::Volume,
                 reference: reference.parse(),
+                has_own_command: false,
+                java_options: Vec::new(),
                 env: BTreeMap::new(),
                 wants_gpu: false,
                 is_host_process: false,
+                security: engine::Security::default(),
             })
         };
         let mut images: Vec<_> = spec

@@ -200,6 +200,26 @@ pub fn plain(text: &str, max: usize) -> String {
     kept
 }
 
+/// The name with the fewest edits, if they are few.
+pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
+    let distance = |name: &str| {
+        let (a, b) = (written.to_lowercase(), name.to_lowercase());
+        let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+        for (i, x) in a.chars().enumerate() {
+            let mut next = vec![i + 1];
+            for ((y, above), diagonal) in b.chars().zip(row.iter().skip(1)).zip(&row) {
+                let left = next.last().copied().unwrap_or_default();
+                let replaced = diagonal + usize::from(x != y);
+                next.push(replaced.min(above + 1).min(left + 1));
+            }
+            row = next;
+        }
+        row.last().copied().unwrap_or_default()
+    };
+    let best = names.iter().min_by_key(|name| distance(name))?;
+    (distance(best) <= 3).then_some(best)
+}
+
 impl Gap {
     /// The code under which people read of this gap.
     pub fn code(&self) -> Code {

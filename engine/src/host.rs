@@ -1,5 +1,8 @@
 //! What a class of nodes offers. One host stands for all nodes of its class.
 
+pub mod builtin;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::distribution::Distribution;
@@ -35,7 +38,7 @@ pub struct HostFacts {
     pub kernel: Option<KernelVersion>,
     /// Architecture in Go's spelling: `amd64`, `arm64`, …
     pub architecture: Option<String>,
-    /// Level of x86-64, 1 to 4. Meaningless on other architectures.
+    /// Level of x86-64, 1 to 4. Meaningless on other architectures; nobody tells it of Windows.
     pub cpu_level: Option<u8>,
     /// Version of the cgroup hierarchy, 1 or 2.
     pub cgroup: Option<u8>,
@@ -51,12 +54,46 @@ pub struct HostFacts {
     pub cuda: Option<DottedVersion>,
     /// Compute capability of the GPUs.
     pub compute_capability: Option<DottedVersion>,
+    /// What a program gets that calls into the old page of system calls. Only on amd64.
+    pub vsyscall: Option<Vsyscall>,
+    /// Whether AppArmor is on.
+    pub apparmor: Option<bool>,
+    /// Version of the libseccomp that the runtime uses.
+    pub libseccomp: Option<DottedVersion>,
+    /// Whether the kubelet gives containers without a seccomp profile the runtime's default one.
+    pub seccomp_default: Option<bool>,
+    /// Size of a page of memory in bytes.
+    pub page_size: Option<u32>,
+    /// Controllers that `/proc/cgroups` lists.
+    pub proc_cgroups: Option<BTreeSet<String>>,
+    /// Whether the kernel is in FIPS mode.
+    pub fips: Option<bool>,
+    /// Whether an amd64 kernel runs 32-bit programs.
+    pub ia32: Option<bool>,
+    /// Whether the kernel tells its own types (BTF).
+    pub btf: Option<bool>,
+    /// Kernel modules that are loaded or can be.
+    pub modules: Option<BTreeSet<String>>,
+    /// Settings of the kernel, by their names with dots. One that is not here is not known.
+    pub sysctls: BTreeMap<String, String>,
 }
 
 impl HostFacts {
-    /// Operating system in Go's spelling, where the distribution tells it.
+    /// Operating system in Go's spelling, where the distribution tells it, or another fact that only Linux has.
     pub fn os_family(&self) -> Option<&'static str> {
-        let os = self.os.as_ref()?;
+        let Some(os) = &self.os else {
+            let is_linux = self.cgroup.is_some()
+                || self.cpu_level.is_some()
+                || self.selinux.is_some()
+                || self.apparmor.is_some()
+                || self.vsyscall.is_some()
+                || self.libseccomp.is_some()
+                || self.proc_cgroups.is_some()
+                || self.btf.is_some()
+                || self.modules.is_some()
+                || !self.sysctls.is_empty();
+            return is_linux.then_some("linux");
+        };
         Some(if os.id() == WINDOWS { WINDOWS } else { "linux" })
     }
 
@@ -78,6 +115,27 @@ impl HostFacts {
 
 /// `os` of a Windows host, and of a Windows image.
 pub(crate) const WINDOWS: &str = "windows";
+
+/// The page of system calls at a fixed address that glibc before 2.14 calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Vsyscall {
+    /// Calls are emulated; the page can be read.
+    Emulate,
+    /// Calls are emulated; the page cannot be read.
+    Xonly,
+    /// There is none: such a program dies.
+    None,
+}
+
+impl fmt::Display for Vsyscall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Emulate => "emulate",
+            Self::Xonly => "xonly",
+            Self::None => "none",
+        })
+    }
+}
 
 /// State of SELinux on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,11 +199,33 @@ pub enum HostFact {
     Cuda,
     /// Compute capability.
     ComputeCapability,
+    /// The old page of system calls.
+    Vsyscall,
+    /// State of AppArmor.
+    Apparmor,
+    /// Version of libseccomp.
+    Libseccomp,
+    /// The kubelet's default for seccomp.
+    SeccompDefault,
+    /// Size of a page of memory.
+    PageSize,
+    /// Controllers in `/proc/cgroups`.
+    ProcCgroups,
+    /// FIPS mode.
+    Fips,
+    /// 32-bit programs on amd64.
+    Ia32,
+    /// Types of the kernel.
+    Btf,
+    /// Kernel modules.
+    Modules,
+    /// Settings of the kernel.
+    Sysctls,
 }
 
 impl HostFact {
     /// Every fact, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 23] = [
         Self::Os,
         Self::OsVersion,
         Self::Kernel,
@@ -158,6 +238,17 @@ impl HostFact {
         Self::NvidiaDriver,
         Self::Cuda,
         Self::ComputeCapability,
+        Self::Vsyscall,
+        Self::Apparmor,
+        Self::Libseccomp,
+        Self::SeccompDefault,
+        Self::PageSize,
+        Self::ProcCgroups,
+        Self::Fips,
+        Self::Ia32,
+        Self::Btf,
+        Self::Modules,
+        Self::Sysctls,
     ];
 
     /// The name in objects and files.
@@ -175,6 +266,17 @@ impl HostFact {
             Self::NvidiaDriver => "nvidiaDriver",
             Self::Cuda => "cuda",
             Self::ComputeCapability => "computeCapability",
+            Self::Vsyscall => "vsyscall",
+            Self::Apparmor => "apparmor",
+            Self::Libseccomp => "libseccomp",
+            Self::SeccompDefault => "seccompDefault",
+            Self::PageSize => "pageSize",
+            Self::ProcCgroups => "procCgroups",
+            Self::Fips => "fips",
+            Self::Ia32 => "ia32",
+            Self::Btf => "btf",
+            Self::Modules => "modules",
+            Self::Sysctls => "sysctls",
         }
     }
 
@@ -196,8 +298,19 @@ impl HostFact {
             | Self::Kubelet => {
                 "look at status.nodeInfo of the nodes: their kubelet does not tell it, or in a form that nobody reads"
             }
-            Self::Cgroup => {
-                "leave it out of the rows of the SupportMatrix: nothing on a node's API object tells it"
+            Self::Cgroup
+            | Self::Vsyscall
+            | Self::Apparmor
+            | Self::Libseccomp
+            | Self::SeccompDefault
+            | Self::PageSize
+            | Self::ProcCgroups
+            | Self::Fips
+            | Self::Ia32
+            | Self::Btf
+            | Self::Modules
+            | Self::Sysctls => {
+                "nothing on a node's API object tells it: name it in the facts of a HostProfile to judge by"
             }
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::fact::Fact;
+use crate::files::Files;
 
 /// A content digest in canonical form: `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -315,6 +317,25 @@ pub struct Contents {
     pub env: BTreeMap<String, String>,
     /// The commands that made the layers, oldest first.
     pub history: Vec<String>,
+    /// How a container of it starts unless the pod says otherwise.
+    pub start: Start,
+    /// What its files say. `None` if they were not read.
+    pub files: Option<Arc<Files>>,
+}
+
+/// How a container of an image starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Start {
+    /// Entrypoint and command, one after the other.
+    pub command: Vec<String>,
+    /// `PATH` of the environment.
+    pub path: Option<String>,
+    /// The working directory, or empty.
+    pub folder: String,
+    /// User and group as they are written, or empty.
+    pub user: String,
+    /// Exposed TCP and UDP ports.
+    pub ports: Vec<u16>,
 }
 
 #[cfg(test)]

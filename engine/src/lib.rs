@@ -14,12 +14,15 @@
 
 pub mod distribution;
 pub mod fact;
+pub mod files;
 pub mod finding;
 pub mod host;
 pub mod image;
 pub mod landing;
 pub mod lineage;
 pub mod matrix;
+pub mod os_release;
+pub mod package;
 pub mod policy;
 pub mod verdict;
 pub mod version;

@@ -123,6 +123,10 @@ impl Catalog {
             };
             candidates.push((distribution.clone(), Evidence::new(strength, from)));
         }
+        let read = contents.files.as_ref();
+        if let Some(seen) = read.and_then(|files| files.distribution.as_ref()) {
+            candidates.push((seen.value.clone(), seen.evidence()));
+        }
         candidates.extend(stated::candidates(image, contents));
         // A stable sort: among equals the first source, which is the more specific one, stays first.
         candidates.sort_by_key(|(_, evidence)| Reverse(evidence.strength));

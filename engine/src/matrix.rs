@@ -4,9 +4,10 @@ use std::borrow::Borrow;
 
 use crate::distribution::Certainty;
 use crate::fact::{Evidence, Fact, Gap, Strength};
+use crate::files::{Files, Libc, Program};
 use crate::finding::{CellVerdict, Finding};
-use crate::host::{Host, HostFact};
-use crate::image::{Contents, ImageFacts, ImageRef, Platform};
+use crate::host::{Host, HostFact, HostFacts};
+use crate::image::{Contents, ImageFacts, ImageRef, Platform, PlatformFacts};
 use crate::landing::Fleet;
 use crate::lineage::{Catalog, Lineage};
 use crate::policy::Rules;
@@ -122,6 +123,12 @@ impl Pack {
             Self::Strict => "strict",
         }
     }
+}
+
+/// The platform of an image that a host would choose.
+pub fn platform_on<'a>(image: &'a ImageFacts, host: &HostFacts) -> Option<&'a PlatformFacts> {
+    let all: Vec<_> = image.platforms.iter().map(|it| &it.platform).collect();
+    image.platforms.get(platform::select(&all, host).ok()?)
 }
 
 /// Judges the images of a workload on every host that it may land on. `facts` is what the registries told of each image,
@@ -270,6 +277,32 @@ fn judge(
     cell.findings(role)
 }
 
+impl<'a> Cell<'a> {
+    /// What the image's files say, if they were read.
+    fn files(&self) -> Option<&'a Files> {
+        self.contents.files.as_deref()
+    }
+
+    /// The program that starts, if it is known: not what the image names if the pod names another one.
+    fn program(&self) -> Option<&'a Program> {
+        let files = self.files().filter(|_| !self.uses.has_own_command)?;
+        files.program.as_ref()
+    }
+
+    /// The image's C library, if its files were read and what starts uses it.
+    fn libc(&self) -> Option<&'a Libc> {
+        match self.program() {
+            Some(program) if program.is_static => None,
+            _ => self.files()?.libc.as_ref(),
+        }
+    }
+
+    /// The program, if it brings all of its code: nothing that the distribution's libraries need matters to it.
+    fn static_program(&self) -> Option<&'a Program> {
+        self.program().filter(|program| program.is_static)
+    }
+}
+
 impl Cell<'_> {
     /// A user's row beats every pack for the pair; else all packs speak.
     fn findings(&self, role: Role) -> Vec<(Finding, bool)> {
@@ -281,7 +314,10 @@ impl Cell<'_> {
                 // A volume is mounted, not run: what it stands on does not matter.
                 if role != Role::Volume {
                     findings.extend(self.packs());
-                    if let Fact::Unknown(gap) = &self.lineage.distribution {
+                    // A program that brings all of its code stands on nothing.
+                    if let Fact::Unknown(gap) = &self.lineage.distribution
+                        && self.static_program().is_none()
+                    {
                         findings.push(gap.finding());
                     }
                 }
@@ -314,6 +350,12 @@ impl Cell<'_> {
             fix: format!("{}; {doubt}", finding.fix),
             ..finding
         })
+    }
+
+    /// The doubt of every rule about the node's kernel where a RuntimeClass may bring another one.
+    fn other_kernel(&self) -> Option<&'static str> {
+        self.other_kernel
+            .then_some("a RuntimeClass may bring a kernel of its own")
     }
 
     /// Warn, or Fail with the pack `strict`.

@@ -1,6 +1,6 @@
 //! A workload: its images, and where it is allowed to run, already parsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::image::{ImageRef, ImageRefError};
 
@@ -24,10 +24,64 @@ pub struct WorkloadImage {
     pub reference: Result<ImageRef, ImageRefError>,
     /// What the pod itself sets of the environment, as far as rules read it. It wins over what the image sets.
     pub env: BTreeMap<String, String>,
+    /// The container names a command of its own, so the image's entrypoint does not start.
+    pub has_own_command: bool,
     /// The container asks for an NVIDIA GPU.
     pub wants_gpu: bool,
     /// A HostProcess container of Windows.
     pub is_host_process: bool,
+    /// Words of its command and arguments that are options of a JVM (`-Xmx2g`).
+    pub java_options: Vec<String>,
+    /// What it may do, and on which terms.
+    pub security: Security,
+}
+
+/// Variables that rules read, besides all that begin with `NVIDIA_`.
+pub const VARIABLES: [&str; 6] = [
+    "CUDA_VERSION",
+    "JAVA_OPTS",
+    "JAVA_TOOL_OPTIONS",
+    "JAVA_VERSION",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+];
+
+/// What a pod says of the rights of one of its containers, as far as rules read it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Security {
+    /// `privileged`
+    pub privileged: bool,
+    /// The seccomp profile that container or pod name. `None`: the kubelet's default.
+    pub seccomp: Option<Seccomp>,
+    /// Added capabilities, without `CAP_`.
+    pub capabilities: BTreeSet<String>,
+    /// An AppArmor profile is demanded.
+    pub app_armor: bool,
+    /// `seLinuxOptions` are set.
+    pub selinux_options: bool,
+    /// `runAsUser`
+    pub user: Option<i64>,
+    /// The pod's sysctl `net.ipv4.ip_unprivileged_port_start`.
+    pub first_port: Option<u16>,
+    /// `hostUsers: false`
+    pub own_users: bool,
+    /// `hostPID`
+    pub host_pid: bool,
+    /// `hostNetwork`
+    pub host_network: bool,
+    /// Paths of the host that the pod mounts.
+    pub host_paths: Vec<String>,
+}
+
+/// The kinds of seccomp profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Seccomp {
+    /// No filter.
+    Unconfined,
+    /// The runtime's own.
+    RuntimeDefault,
+    /// A file on the node: what is in it we do not know.
+    Localhost,
 }
 
 /// What uses an image.

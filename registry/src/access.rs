@@ -174,6 +174,7 @@ impl Access {
             form: None,
             redirects: false,
             limit: TOKEN_BYTES,
+            sink: None,
         };
         let mut fields = vec![("scope", scope)];
         fields.extend(

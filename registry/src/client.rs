@@ -1,12 +1,13 @@
 //! One repository of one registry: manifests and blobs, checked against their digests, and lists of tags,
 //! with whichever of the caller's credentials the registry accepts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use hostfit_engine::image::{Digest, ImageRef};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, LINK};
 use reqwest::{Method, StatusCode};
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::access::Access;
@@ -14,6 +15,8 @@ use crate::challenge::Challenge;
 use crate::credentials::{Credentials, Fingerprint, Login};
 use crate::digest::{contradicts, is_digest_of, sha256};
 use crate::error::Failure;
+use crate::fetch::Source;
+use crate::layers::{Layer, Layers};
 use crate::parse::{self, Descriptor, Document};
 use crate::retry_after::retry_after;
 use crate::transport::{Budget, Call, Reply, Transport};
@@ -35,6 +38,8 @@ pub(crate) struct Session<'a> {
     repository: &'a str,
     /// Largest config in bytes.
     config_bytes: u64,
+    /// Where layers are read, if they are.
+    layers: Option<&'a Layers>,
     logins: Vec<Login>,
     fingerprint: Fingerprint,
     /// What worked last, if anything has.
@@ -45,6 +50,36 @@ pub(crate) struct Session<'a> {
 pub(crate) struct Found {
     pub(crate) descriptor: Descriptor,
     pub(crate) document: Document,
+}
+
+/// What is asked of the repository.
+struct Ask<'a> {
+    method: Method,
+    path: &'a str,
+    accept: Option<&'static str>,
+    /// Most bytes of the answer.
+    limit: u64,
+    sink: Option<mpsc::Sender<Bytes>>,
+}
+
+impl<'a> Ask<'a> {
+    fn get(path: &'a str, limit: u64) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            accept: None,
+            limit,
+            sink: None,
+        }
+    }
+
+    fn manifest(method: Method, path: &'a str) -> Self {
+        Self {
+            method,
+            accept: Some(parse::ACCEPT),
+            ..Self::get(path, MANIFEST_BYTES)
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +100,7 @@ impl<'a> Session<'a> {
         image: &'a ImageRef,
         credentials: &Credentials,
         config_bytes: u64,
+        layers: Option<&'a Layers>,
     ) -> Result<Self, Failure> {
         let host = match image.registry() {
             "docker.io" => "registry-1.docker.io",
@@ -83,24 +119,18 @@ impl<'a> Session<'a> {
             base,
             repository: image.repository(),
             config_bytes,
+            layers,
             logins,
             fingerprint: credentials.fingerprint(image),
             grant: Mutex::default(),
         })
     }
 
-    /// Registry, as in the image reference.
-    pub(crate) fn registry(&self) -> &str {
-        &self.budget.registry
-    }
-
     /// The digest that `reference` (a tag or a digest) has now; `None` if the registry does not tell
     /// without sending the manifest.
     pub(crate) async fn head(&self, reference: &str) -> Result<Option<Digest>, Failure> {
         let path = format!("manifests/{reference}");
-        let reply = self
-            .exchange(Method::HEAD, &path, Some(parse::ACCEPT), MANIFEST_BYTES)
-            .await?;
+        let reply = self.exchange(Ask::manifest(Method::HEAD, &path)).await?;
         let found = (reply.status == StatusCode::OK).then(|| stated_digest(&reply));
         Ok(found.flatten())
     }
@@ -113,49 +143,11 @@ impl<'a> Session<'a> {
         found(digest, &reply)
     }
 
-    /// The manifest or index with this digest, and with this size if it is known.
-    pub(crate) async fn by_digest(
-        &self,
-        digest: &Digest,
-        size: Option<u64>,
-    ) -> Result<Found, Failure> {
-        if size.is_some_and(|size| size > MANIFEST_BYTES) {
-            return Err(Failure::Invalid(
-                "a manifest of its index is larger than it may be",
-            ));
-        }
-        let reply = self.get_manifest(digest.as_str()).await?;
-        if stated_digest(&reply).is_some_and(|stated| contradicts(&stated, digest)) {
-            return Err(WRONG_DIGEST);
-        }
-        if size.is_some_and(|size| size != reply.body.len() as u64) {
-            return Err(WRONG_SIZE);
-        }
-        found(digest.clone(), &reply)
-    }
-
-    /// The config that a manifest names.
-    pub(crate) async fn config(&self, descriptor: &Descriptor) -> Result<Bytes, Failure> {
-        if descriptor.size > self.config_bytes {
-            return Err(Failure::Invalid("its config is larger than it may be"));
-        }
-        let path = format!("blobs/{}", descriptor.digest);
-        let reply = self
-            .exchange(Method::GET, &path, None, self.config_bytes)
-            .await?;
-        expect_ok(&reply)?;
-        if reply.body.len() as u64 != descriptor.size {
-            return Err(WRONG_SIZE);
-        }
-        verify(&descriptor.digest, &reply.body)?;
-        Ok(reply.body)
-    }
-
     /// One page of the list of tags: its bytes, and the query of the next page. Of a link only the query is used: it
     /// can lead nowhere but to this list.
     pub(crate) async fn tags(&self, query: &str) -> Result<(Bytes, Option<String>), Failure> {
         let path = format!("tags/list?{query}");
-        let reply = self.exchange(Method::GET, &path, None, TAGS_BYTES).await?;
+        let reply = self.exchange(Ask::get(&path, TAGS_BYTES)).await?;
         expect_ok(&reply)?;
         let query = next_link(&reply).and_then(|link| {
             let link = self.base.join(&link).ok()?;
@@ -164,54 +156,51 @@ impl<'a> Session<'a> {
         Ok((reply.body, query))
     }
 
+    /// Sends a blob to `sink`, as it comes.
+    async fn stream(&self, blob: &Descriptor, sink: mpsc::Sender<Bytes>) -> Result<(), Failure> {
+        let path = format!("blobs/{}", blob.digest);
+        let ask = Ask {
+            sink: Some(sink),
+            ..Ask::get(&path, blob.size)
+        };
+        expect_ok(&self.exchange(ask).await?)
+    }
+
     async fn get_manifest(&self, reference: &str) -> Result<Reply, Failure> {
         let path = format!("manifests/{reference}");
-        let reply = self
-            .exchange(Method::GET, &path, Some(parse::ACCEPT), MANIFEST_BYTES)
-            .await?;
+        let reply = self.exchange(Ask::manifest(Method::GET, &path)).await?;
         expect_ok(&reply)?;
         Ok(reply)
     }
 
     /// Asks with what worked last, then answers challenges, then tries the next login.
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &str,
-        accept: Option<&'static str>,
-        limit: u64,
-    ) -> Result<Reply, Failure> {
+    async fn exchange(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
         let registry = self.budget.registry.as_str();
         if let Some(pause) = self.access.limited(registry, self.fingerprint) {
             return Err(Failure::RateLimited(pause));
         }
-        let result = self.try_logins(method, path, accept, limit).await;
+        let result = self.try_logins(ask).await;
         if let Err(Failure::RateLimited(pause)) = &result {
             self.access.limit(registry, self.fingerprint, *pause);
         }
         result
     }
 
-    async fn try_logins(
-        &self,
-        method: Method,
-        path: &str,
-        accept: Option<&'static str>,
-        limit: u64,
-    ) -> Result<Reply, Failure> {
-        let url = format!("{}/{path}", self.repository);
+    async fn try_logins(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
+        let url = format!("{}/{}", self.repository, ask.path);
         let url = self.base.join(&url);
         let url = url.map_err(|_| Failure::NotAllowed("the image's name"))?;
         let mut grant = self.grant().await;
         loop {
             let call = Call {
-                method: method.clone(),
+                method: ask.method.clone(),
                 url: url.clone(),
-                accept,
+                accept: ask.accept,
                 authorization: grant.header.clone(),
                 form: None,
                 redirects: true,
-                limit,
+                limit: ask.limit,
+                sink: ask.sink.clone(),
             };
             let reply = self.transport.send(&self.budget, &call).await?;
             match reply.status {
@@ -304,6 +293,54 @@ impl<'a> Session<'a> {
             }
         }
         Err(Failure::Unauthorized)
+    }
+}
+
+impl Source for Session<'_> {
+    /// The manifest or index with this digest, and with this size if it is known.
+    async fn by_digest(&self, digest: &Digest, size: Option<u64>) -> Result<Found, Failure> {
+        if size.is_some_and(|size| size > MANIFEST_BYTES) {
+            return Err(Failure::Invalid(
+                "a manifest of its index is larger than it may be",
+            ));
+        }
+        let reply = self.get_manifest(digest.as_str()).await?;
+        if stated_digest(&reply).is_some_and(|stated| contradicts(&stated, digest)) {
+            return Err(WRONG_DIGEST);
+        }
+        if size.is_some_and(|size| size != reply.body.len() as u64) {
+            return Err(WRONG_SIZE);
+        }
+        found(digest.clone(), &reply)
+    }
+
+    /// The config that a manifest names.
+    async fn config(&self, descriptor: &Descriptor) -> Result<Bytes, Failure> {
+        if descriptor.size > self.config_bytes {
+            return Err(Failure::Invalid("its config is larger than it may be"));
+        }
+        let path = format!("blobs/{}", descriptor.digest);
+        let reply = self.exchange(Ask::get(&path, self.config_bytes)).await?;
+        expect_ok(&reply)?;
+        if reply.body.len() as u64 != descriptor.size {
+            return Err(WRONG_SIZE);
+        }
+        verify(&descriptor.digest, &reply.body)?;
+        Ok(reply.body)
+    }
+
+    async fn layer(&self, layer: &Descriptor) -> Result<Option<Arc<Layer>>, Failure> {
+        match self.layers {
+            Some(layers) => layers
+                .get(layer, |sink| self.stream(layer, sink))
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.budget.registry
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Config {
     pub ca_bundle: Option<Vec<u8>>,
     /// Bytes that the caches may hold in all.
     pub cache_bytes: u64,
+    /// Reads layers, and keeps so many bytes of what they say. `None`: they are not read.
+    pub layer_bytes: Option<u64>,
     /// Largest config of an image in bytes. At most 8 MiB are accepted.
     pub config_bytes: u64,
     /// How long a reference stays resolved for one credential.
@@ -53,6 +55,7 @@ impl Default for Config {
             deny_networks: Vec::new(),
             ca_bundle: None,
             cache_bytes: 64 << 20,
+            layer_bytes: None,
             config_bytes: 1 << 20,
             tag_ttl: Duration::from_secs(60),
             failure_ttl: Duration::from_secs(30),

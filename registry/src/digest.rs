@@ -36,7 +36,7 @@ pub(crate) fn chain_ids(diff_ids: impl IntoIterator<Item = Digest>) -> Vec<Diges
     chain.collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
     let digits = bytes
         .iter()

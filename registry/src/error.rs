@@ -44,7 +44,7 @@ pub enum Error {
 }
 
 /// Why one image could not be read. The texts are for the operator's log; users see the [`Gap`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("the registry refused every credential that may be used")]
     Unauthorized,

@@ -3,20 +3,47 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
-use hostfit_engine::image::{Contents, Digest, ImageFacts, ImageRef, Platform, PlatformFacts};
+use hostfit_engine::files::Files;
+use hostfit_engine::image::{
+    Contents, Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start,
+};
 
 use crate::cache::Cache;
 use crate::client::{Found, Session, WRONG_DIGEST};
 use crate::digest::contradicts;
 use crate::error::Failure;
+use crate::layers::{self, Layer};
 use crate::parse::{self, Descriptor, Document, Entry, INDEX_ENTRIES, Manifest};
 use crate::platforms::Platforms;
 
 /// Platforms of one image that are read at a time.
 const AT_ONCE: usize = 4;
+
+/// Where manifests, configs and layers come from, checked against their digests: a registry, or a folder.
+pub(crate) trait Source: Sync {
+    /// The manifest or index with this digest, and with this size if it is known.
+    fn by_digest(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> impl Future<Output = Result<Found, Failure>> + Send;
+
+    /// The config that a manifest names.
+    fn config(&self, config: &Descriptor) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+
+    /// What one layer says. `None` where layers are not read.
+    fn layer(
+        &self,
+        layer: &Descriptor,
+    ) -> impl Future<Output = Result<Option<Arc<Layer>>, Failure>> + Send;
+
+    /// Registry, as in the image reference; for a folder its name.
+    fn name(&self) -> &str;
+}
 
 /// What is known of the image behind one digest. Contents that nobody wanted yet are
 /// `Unknown(NotFetchedInTime)`; no other gap is kept unless it can never change.
@@ -93,6 +120,15 @@ pub(crate) async fn fetch(
     read_wanted(session, known, platforms).await
 }
 
+/// Reads what `found` leads to: the way of a source that has no tags and asks for no credentials.
+pub(crate) async fn read(
+    source: &impl Source,
+    found: Found,
+    platforms: &Platforms,
+) -> Result<Fetched, Failure> {
+    read_wanted(source, list(source, found).await?, platforms).await
+}
+
 enum Resolved {
     Known(Digest, Arc<Known>),
     Found(Found),
@@ -145,7 +181,7 @@ fn listing_of(digest: Digest, known: &Known) -> Listing {
 
 /// The platforms of what was found. What tells its platform only in its config is read at once: without
 /// it the list would not be whole, and a missing platform means "does not run there".
-async fn list(session: &Session<'_>, found: Found) -> Result<Listing, Failure> {
+async fn list(source: &impl Source, found: Found) -> Result<Listing, Failure> {
     let Found {
         descriptor,
         document,
@@ -153,14 +189,14 @@ async fn list(session: &Session<'_>, found: Found) -> Result<Listing, Failure> {
     let digest = descriptor.digest.clone();
     let entries = match document {
         Document::Image(manifest) => {
-            let facts = read_config(session, &descriptor, manifest, None).await?;
+            let facts = read_config(source, &descriptor, manifest, None).await?;
             return Ok(Listing {
                 from: format!("manifest {}", digest.short()),
                 digest,
                 platforms: vec![(descriptor, facts)],
             });
         }
-        Document::Index(entries) => flatten(session, entries).await?,
+        Document::Index(entries) => flatten(source, entries).await?,
     };
     let mut platforms = Vec::new();
     for entry in entries {
@@ -169,7 +205,7 @@ async fn list(session: &Session<'_>, found: Found) -> Result<Listing, Failure> {
                 platform,
                 contents: NOT_READ,
             },
-            None => match read_platform(session, &entry.descriptor, None).await {
+            None => match read_platform(source, &entry.descriptor, None).await {
                 Err(Failure::NotAnImage) => continue,
                 facts => facts?,
             },
@@ -187,7 +223,7 @@ async fn list(session: &Session<'_>, found: Found) -> Result<Listing, Failure> {
 }
 
 /// Replaces each index in an index by its entries, one level deep.
-async fn flatten(session: &Session<'_>, entries: Vec<Entry>) -> Result<Vec<Entry>, Failure> {
+async fn flatten(source: &impl Source, entries: Vec<Entry>) -> Result<Vec<Entry>, Failure> {
     let mut flat = Vec::new();
     for entry in entries {
         if !entry.is_index {
@@ -195,7 +231,7 @@ async fn flatten(session: &Session<'_>, entries: Vec<Entry>) -> Result<Vec<Entry
             continue;
         }
         let Descriptor { digest, size } = &entry.descriptor;
-        match session.by_digest(digest, Some(*size)).await?.document {
+        match source.by_digest(digest, Some(*size)).await?.document {
             Document::Image(_) => {
                 return Err(Failure::Invalid("its index calls an image an index"));
             }
@@ -212,7 +248,7 @@ async fn flatten(session: &Session<'_>, entries: Vec<Entry>) -> Result<Vec<Entry
 }
 
 async fn read_wanted(
-    session: &Session<'_>,
+    source: &impl Source,
     mut listing: Listing,
     platforms: &Platforms,
 ) -> Result<Fetched, Failure> {
@@ -230,7 +266,7 @@ async fn read_wanted(
         }
     }
     let read = stream::iter(order).map(|(descriptor, listed)| async move {
-        let facts = read_platform(session, &descriptor, Some(&listed)).await;
+        let facts = read_platform(source, &descriptor, Some(&listed)).await;
         (descriptor.digest, facts)
     });
     let read: Vec<_> = read.buffer_unordered(AT_ONCE).collect().await;
@@ -244,7 +280,7 @@ async fn read_wanted(
             match &facts {
                 Ok(facts) => *slot = facts.clone(),
                 Err(failure) => {
-                    let gap = failure.gap(session.registry());
+                    let gap = failure.gap(source.name());
                     if failure.is_lasting() {
                         slot.contents = Fact::Unknown(gap);
                     } else {
@@ -290,26 +326,30 @@ fn finish(listing: Listing, passing: Vec<(usize, Gap)>) -> Fetched {
 }
 
 async fn read_platform(
-    session: &Session<'_>,
+    source: &impl Source,
     descriptor: &Descriptor,
     listed: Option<&Platform>,
 ) -> Result<PlatformFacts, Failure> {
     let Descriptor { digest, size } = descriptor;
-    match session.by_digest(digest, Some(*size)).await?.document {
-        Document::Image(manifest) => read_config(session, descriptor, manifest, listed).await,
+    match source.by_digest(digest, Some(*size)).await?.document {
+        Document::Image(manifest) => read_config(source, descriptor, manifest, listed).await,
         Document::Index(_) => Err(Failure::Invalid("its index calls an index an image")),
     }
 }
 
 async fn read_config(
-    session: &Session<'_>,
+    source: &impl Source,
     descriptor: &Descriptor,
     manifest: Manifest,
     listed: Option<&Platform>,
 ) -> Result<PlatformFacts, Failure> {
     let config = manifest.config.digest.clone();
-    let body = session.config(&manifest.config).await?;
-    let (platform, contents) = parse::config(&body, manifest, listed)?;
+    let body = source.config(&manifest.config).await?;
+    let layers = manifest.layers.clone();
+    let (platform, mut contents) = parse::config(&body, manifest, listed)?;
+    if platform.os == "linux" {
+        contents.files = read_files(source, layers, &contents.start, &platform).await?;
+    }
     let from = format!(
         "config {} of manifest {}",
         config.short(),
@@ -320,4 +360,28 @@ async fn read_config(
         platform,
         contents: Fact::Known(contents, evidence),
     })
+}
+
+/// What the files of an image say. A layer that cannot be had this time leaves what the config says; one that can never
+/// be read is told.
+async fn read_files(
+    source: &impl Source,
+    layers: Vec<Descriptor>,
+    start: &Start,
+    platform: &Platform,
+) -> Result<Option<Arc<Files>>, Failure> {
+    let mut read = Vec::with_capacity(layers.len());
+    for layer in &layers {
+        match source.layer(layer).await {
+            Ok(Some(layer)) => read.push(layer),
+            Ok(None) => return Ok(None),
+            Err(failure) if failure.is_lasting() => return Err(failure),
+            Err(failure) => {
+                tracing::info!(layer = %layer.digest, %failure, "layer not read");
+                return Ok(None);
+            }
+        }
+    }
+    let files = layers::files(&read, start, &platform.architecture);
+    Ok(Some(Arc::new(files)))
 }

@@ -24,6 +24,8 @@ mod digest;
 mod error;
 mod fetch;
 mod flight;
+mod layers;
+pub mod local;
 mod parse;
 mod platforms;
 mod pull_secrets;
@@ -49,6 +51,7 @@ pub use crate::credentials::{Credentials, PullSecret};
 pub use crate::error::Error;
 use crate::error::Failure;
 use crate::flight::Flights;
+use crate::layers::Layers;
 pub use crate::platforms::Platforms;
 pub use crate::pull_secrets::PullSecrets;
 pub use crate::settings::Settings;
@@ -71,6 +74,7 @@ struct Inner {
     access: Access,
     cache: Cache,
     flights: Flights,
+    layers: Option<Layers>,
     stats: Arc<Stats>,
 }
 
@@ -93,6 +97,7 @@ impl Registry {
             transport: Transport::new(&config, Arc::clone(&stats))?,
             access: Access::new(&config),
             cache: Cache::new(config.cache_bytes),
+            layers: config.layer_bytes.map(Layers::new),
             // As many as with one registry: what waits for one takes nothing from the other tenants.
             flights: Flights::new(config.flights, config.per_host.max(1)),
             stats,
@@ -218,6 +223,7 @@ impl Inner {
             image,
             credentials,
             bytes,
+            self.layers.as_ref(),
         )
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use self::bounded::{Bounded, Count};
-pub(crate) use self::config::config;
+pub(crate) use self::config::{config, diff_ids};
 use crate::error::Failure;
 
 /// What may stand in `Accept`: everything that [`document`] can tell apart.
@@ -54,8 +54,8 @@ pub(crate) struct Entry {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) config: Descriptor,
-    /// Sum of the layers in bytes.
-    pub(crate) size: u64,
+    /// Base first.
+    pub(crate) layers: Vec<Descriptor>,
     /// Layers compressed with zstd.
     pub(crate) zstd: Option<Zstd>,
     pub(crate) annotations: BTreeMap<String, String>,
@@ -192,13 +192,15 @@ fn manifest(image: OciImageManifest) -> Result<Manifest, Failure> {
     if !config_types.contains(&image.config.media_type.as_str()) {
         return Err(Failure::NotAnImage);
     }
-    let sizes = image.layers.iter().map(|layer| u64::try_from(layer.size));
-    let size = sizes
-        .map(Result::ok)
-        .try_fold(0_u64, |sum, size| sum.checked_add(size?))
-        .ok_or(Failure::Invalid(
+    let layers = image.layers.iter();
+    let layers = layers.map(|layer| descriptor(&layer.digest, layer.size));
+    let layers = layers.collect::<Result<Vec<_>, _>>()?;
+    let sum = |sum: u64, layer: &Descriptor| sum.checked_add(layer.size);
+    if layers.iter().try_fold(0, sum).is_none() {
+        return Err(Failure::Invalid(
             "a layer of its manifest has an impossible size",
-        ))?;
+        ));
+    }
     let zstd = image
         .layers
         .iter()
@@ -206,7 +208,7 @@ fn manifest(image: OciImageManifest) -> Result<Manifest, Failure> {
     Ok(Manifest {
         zstd: zstd.max(),
         config: descriptor(&image.config.digest, image.config.size)?,
-        size,
+        layers,
         annotations: image.annotations.unwrap_or_default(),
     })
 }

@@ -11,7 +11,7 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use reqwest::{Client, Method, Response, StatusCode, redirect};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
@@ -67,6 +67,9 @@ pub(crate) struct Call {
     pub(crate) redirects: bool,
     /// Most bytes of the answer.
     pub(crate) limit: u64,
+    /// Where the answer goes piece by piece, as a layer does, and not into memory. Such a call has only its budget's
+    /// deadline.
+    pub(crate) sink: Option<mpsc::Sender<Bytes>>,
 }
 
 /// An answer that came whole. Anything but success has no body.
@@ -202,7 +205,10 @@ impl Transport {
             let text = "the last exchanges with this registry got no answer";
             return Err(Failure::NoAnswer(text.to_owned()).into());
         }
-        let until = budget.deadline.min(Instant::now() + EXCHANGE);
+        let until = match call.sink {
+            Some(_) => budget.deadline,
+            None => budget.deadline.min(Instant::now() + EXCHANGE),
+        };
         let result = timeout_at(until, self.follow(budget, call))
             .await
             .unwrap_or_else(|_| Err(Failure::NoAnswer("timed out".to_owned()).into()));
@@ -335,12 +341,30 @@ async fn read(mut response: Response, budget: &Budget, call: &Call) -> Result<Re
         {
             return Err(TOO_LARGE.into());
         }
-        while let Some(chunk) = response.chunk().await.map_err(attempt)? {
-            if (body.len() + chunk.len()) as u64 > call.limit {
+        let mut count = 0;
+        // What went on its way cannot be taken back: such an exchange is not tried again.
+        let failed = |error| {
+            let Attempt { failure, again } = attempt(error);
+            let again = again && call.sink.is_none();
+            Attempt { failure, again }
+        };
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            count += chunk.len() as u64;
+            if count > call.limit {
                 return Err(TOO_LARGE.into());
             }
-            budget.take_bytes(chunk.len())?;
-            body.extend_from_slice(&chunk);
+            match &call.sink {
+                Some(sink) => {
+                    if sink.send(chunk).await.is_err() {
+                        // Who reads it has seen enough.
+                        break;
+                    }
+                }
+                None => {
+                    budget.take_bytes(chunk.len())?;
+                    body.extend_from_slice(&chunk);
+                }
+            }
         }
     } else if response
         .content_length()

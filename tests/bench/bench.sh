@@ -10,8 +10,6 @@ cd "$(dirname "$0")/../.."
 
 . tests/e2e/cluster.sh
 TARGET=x86_64-unknown-linux-musl
-# As in the Makefile, else everything that is compiled with it is compiled again.
-export CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-musl-gcc}
 WEBHOOK=target/$TARGET/dist/hostfit-webhook
 # The webhook refuses registries on loopback, so the fake one gets an address that is private.
 ADDRESS=10.99.0.1
@@ -22,9 +20,7 @@ left_out() { printf 'left out: %s\n' "$*"; }
 
 build() {
   echo "building with the dist profile …" >&2
-  make binaries >"$SCRATCH/build" 2>&1 || { tail -n 30 "$SCRATCH/build" >&2; exit 1; }
-  BENCH=$(cargo build --locked --profile dist --target "$TARGET" -p hostfit-tests --bench hostfit-bench \
-    --message-format json-render-diagnostics 2>"$SCRATCH/build" | sed -n 's/.*"executable":"\([^"]*hostfit_bench[^"]*\)".*/\1/p')
+  BENCH=$(make bench-binaries 2>"$SCRATCH/build" | sed -n 's/.*"executable":"\([^"]*hostfit_bench[^"]*\)".*/\1/p')
   [ -x "$BENCH" ] || { tail -n 30 "$SCRATCH/build" >&2; exit 1; }
   export BENCH
 }

@@ -11,6 +11,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hostfit_crds::workload::PodSpec;
 use hostfit_process::{Drain, Limits, Shutdown, http};
 use hostfit_webhook::tls::Certificate;
@@ -31,15 +33,21 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let tls = Certificate::load(&args.tls_dir).await?.config();
     let router = Router::new()
-        .route("/mutate", post(answer))
-        .route("/validate", post(answer));
+        .route(
+            "/mutate",
+            post(async |body| answer(body, Some(PATCH)).await),
+        )
+        .route("/validate", post(async |body| answer(body, None).await));
     let listener = TcpListener::bind(args.listen).await?;
     let drain = Drain::new(Shutdown::never());
     http::serve(listener, Some(tls), router, Limits::default(), drain).await;
     Ok(())
 }
 
-async fn answer(body: Body) -> Response {
+/// What the webhook adds to a pod that fits: the API server's work on a patch belongs to the floor.
+const PATCH: &str = r#"[{"op":"add","path":"/metadata/annotations","value":{"hostfit.dev/hosts":"2/2","hostfit.dev/verdict":"Pass"}}]"#;
+
+async fn answer(body: Body, patch: Option<&str>) -> Response {
     let Ok(bytes) = to_bytes(body, 8 << 20).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
@@ -54,9 +62,16 @@ async fn answer(body: Body) -> Response {
         return StatusCode::BAD_REQUEST.into_response();
     };
     black_box(&pod);
+    let uid = review.request.uid;
+    let response = match patch {
+        Some(patch) => {
+            let patch = STANDARD.encode(patch);
+            json!({"uid": uid, "allowed": true, "patchType": "JSONPatch", "patch": patch})
+        }
+        None => json!({"uid": uid, "allowed": true}),
+    };
     let answer = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "response": {"uid": review.request.uid, "allowed": true},
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response,
     });
     (
         [(header::CONTENT_TYPE, "application/json")],

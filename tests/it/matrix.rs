@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use hostfit_engine::finding::Code;
 
 mod case;
+mod files;
 mod hosts;
 mod judge;
 mod tables;

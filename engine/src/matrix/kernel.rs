@@ -1,51 +1,98 @@
 //! HF201: glibc before 2.36 refuses to start on a kernel older than its ABI note.
 //!
 //! Runtime error: `FATAL: kernel too old`. The number in the kernel's name is exactly what ld.so compares, so it may be
-//! compared here. glibc 2.36 and newer carry the note, too, but nothing reads it.
+//! compared here. glibc 2.36 and newer carry the note, too, but nothing reads it. A static program brings the check and
+//! the note of the glibc that it was linked with.
 
-use crate::fact::{Fact, Strength};
+use crate::fact::{Evidence, Fact, Strength};
+use crate::files::LibcKind;
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, unproven, unsourced};
+use crate::version::{DottedVersion, KernelVersion};
+
+/// What the image needs, who says so, and what speaks against being sure.
+struct Need {
+    kernel: KernelVersion,
+    what: String,
+    evidence: Evidence,
+    doubt: Option<&'static str>,
+}
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    let Fact::Known(distribution, evidence) = &cell.lineage.distribution else {
+    let Some(need) = by_files(cell).unwrap_or_else(|| by_distribution(cell)) else {
         return Outcome::Compatible;
     };
-    let Some(release) = distribution
-        .release()
-        .filter(|release| release.kernel_check)
-    else {
-        return Outcome::Compatible;
-    };
-    let Some(needed) = release.minimum_kernel(&cell.platform.architecture) else {
-        return Outcome::Compatible;
-    };
+    let needed = &need.kernel;
     let Some(kernel) = &cell.host.facts.kernel else {
         return Outcome::missing(HostFact::Kernel);
     };
     if !kernel.older_than(needed) {
         return Outcome::Compatible;
     }
-    let glibc = release
-        .glibc
-        .iter()
-        .map(|version| format!(" {version}"))
-        .collect::<String>();
-    let sandbox = cell
-        .other_kernel
-        .then_some("a RuntimeClass may bring a kernel of its own");
-    let doubt = sandbox
-        .or(unproven(evidence, Strength::Layers))
-        .or(unsourced(release.kernel_certainty));
     let finding = Finding {
         code: Code::HF201,
         severity: Severity::BreaksAtStart,
         verdict: CellVerdict::Fail,
-        image: format!("needs kernel {needed} (glibc{glibc} of {distribution})"),
+        image: format!("needs kernel {needed} ({})", need.what),
         host: Some(format!("has {kernel}")),
         fix: format!("run it on nodes with kernel {needed} or newer, or use an older base image"),
-        evidence: Some(evidence.clone()),
+        evidence: Some(need.evidence),
     };
-    cell.broken(finding, doubt)
+    cell.broken(finding, cell.other_kernel().or(need.doubt))
+}
+
+/// The first glibc that no longer compares: commit b46d250656.
+pub(super) const NO_CHECK: &str = "2.36";
+
+/// Whether this glibc compares ABI notes with the kernel.
+pub(super) fn compares(glibc: &DottedVersion) -> bool {
+    NO_CHECK
+        .parse::<DottedVersion>()
+        .is_ok_and(|first| *glibc < first)
+}
+
+/// `None` if the files do not tell: then the distribution's table does.
+fn by_files(cell: &Cell<'_>) -> Option<Option<Need>> {
+    if let Some(program) = cell.static_program() {
+        let kernel = program.kernel.clone().filter(|_| program.checks_kernel);
+        return Some(kernel.map(|kernel| Need {
+            kernel,
+            what: "its program is linked with an old glibc".to_owned(),
+            evidence: program.evidence(),
+            doubt: None,
+        }));
+    }
+    let libc = cell.libc()?;
+    if libc.kind == LibcKind::Musl {
+        return Some(None);
+    }
+    let version = libc.glibc()?;
+    if !compares(version) {
+        return Some(None);
+    }
+    Some(Some(Need {
+        kernel: libc.kernel.clone()?,
+        what: format!("glibc {version}"),
+        evidence: libc.evidence(),
+        doubt: None,
+    }))
+}
+
+fn by_distribution(cell: &Cell<'_>) -> Option<Need> {
+    let Fact::Known(distribution, evidence) = &cell.lineage.distribution else {
+        return None;
+    };
+    let release = distribution.release().filter(|it| it.kernel_check)?;
+    let kernel = release.minimum_kernel(&cell.platform.architecture)?;
+    let glibc = release.glibc.iter();
+    let glibc = glibc
+        .map(|version| format!(" {version}"))
+        .collect::<String>();
+    Some(Need {
+        kernel: kernel.clone(),
+        what: format!("glibc{glibc} of {distribution}"),
+        evidence: evidence.clone(),
+        doubt: unproven(evidence, Strength::Layers).or(unsourced(release.kernel_certainty)),
+    })
 }

@@ -1,9 +1,9 @@
 //! HF506: the rows of people's SupportMatrix. A row beats every pack for the pairs that it speaks of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fact::{Fact, Gap, Strength};
-use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::finding::{CellVerdict, Code, Finding, Severity, nearest};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, unproven};
 use crate::version::{DottedVersion, VersionRange};
@@ -11,7 +11,6 @@ use crate::version::{DottedVersion, VersionRange};
 mod error;
 
 pub use error::RowError;
-use error::nearest;
 
 /// What a row says of the pairs that it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -291,8 +290,22 @@ fn is_version(fact: HostFact) -> bool {
         | HostFact::Kubelet
         | HostFact::NvidiaDriver
         | HostFact::Cuda
-        | HostFact::ComputeCapability => true,
-        HostFact::Os | HostFact::Architecture | HostFact::Selinux | HostFact::Runtime => false,
+        | HostFact::ComputeCapability
+        | HostFact::Libseccomp
+        | HostFact::PageSize => true,
+        HostFact::Os
+        | HostFact::Architecture
+        | HostFact::Selinux
+        | HostFact::Runtime
+        | HostFact::Vsyscall
+        | HostFact::Apparmor
+        | HostFact::SeccompDefault
+        | HostFact::ProcCgroups
+        | HostFact::Fips
+        | HostFact::Ia32
+        | HostFact::Btf
+        | HostFact::Modules
+        | HostFact::Sysctls => false,
     }
 }
 
@@ -336,21 +349,40 @@ fn host_matches(selector: HostSelector, any: &[Pattern], cell: &Cell<'_>) -> Res
     let facts = &cell.host.facts;
     let text = |value: Option<String>| value.map(|value| any_text(any, &value));
     let version = |value: Option<DottedVersion>| value.map(|value| any_range(any, &value));
-    let number =
-        |value: Option<u8>| version(value.and_then(|value| value.to_string().parse().ok()));
+    let number = |value: Option<u32>| version(value.and_then(|it| it.to_string().parse().ok()));
+    let truth = |value: Option<bool>| text(value.map(|value| value.to_string()));
+    // Of several any one: `modules: ip_tables`, `sysctls: "vm.overcommit_memory=2"`.
+    let several = |values: &BTreeSet<String>| values.iter().any(|value| any_text(any, value));
     let matched = match fact {
         HostFact::Os => text(facts.os.as_ref().map(|os| os.id().to_owned())),
         HostFact::OsVersion => version(facts.os.as_ref().and_then(|os| os.dotted())),
         HostFact::Kernel => version(facts.kernel.as_ref().map(|kernel| kernel.dotted())),
         HostFact::Architecture => text(facts.architecture.clone()),
-        HostFact::CpuLevel => number(facts.cpu_level),
-        HostFact::Cgroup => number(facts.cgroup),
+        HostFact::CpuLevel => number(facts.cpu_level.map(u32::from)),
+        HostFact::Cgroup => number(facts.cgroup.map(u32::from)),
         HostFact::Selinux => text(facts.selinux.map(|selinux| selinux.to_string())),
         HostFact::Runtime => text(facts.runtime.as_ref().map(|runtime| runtime.to_string())),
         HostFact::Kubelet => version(facts.kubelet.clone()),
         HostFact::NvidiaDriver => version(facts.nvidia_driver.clone()),
         HostFact::Cuda => version(facts.cuda.clone()),
         HostFact::ComputeCapability => version(facts.compute_capability.clone()),
+        HostFact::Vsyscall => text(facts.vsyscall.map(|it| it.to_string())),
+        HostFact::Apparmor => truth(facts.apparmor),
+        HostFact::Libseccomp => version(facts.libseccomp.clone()),
+        HostFact::SeccompDefault => truth(facts.seccomp_default),
+        HostFact::PageSize => number(facts.page_size),
+        HostFact::ProcCgroups => facts.proc_cgroups.as_ref().map(several),
+        HostFact::Fips => truth(facts.fips),
+        HostFact::Ia32 => truth(facts.ia32),
+        HostFact::Btf => truth(facts.btf),
+        HostFact::Modules => facts.modules.as_ref().map(several),
+        HostFact::Sysctls => (!facts.sysctls.is_empty()).then(|| {
+            let pairs = facts.sysctls.iter();
+            let pairs: BTreeSet<_> = pairs
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            several(&pairs)
+        }),
     };
     matched.ok_or(Gap::HostFactMissing { fact })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hostfit_engine::image::{Contents, Platform};
+use hostfit_engine::image::{Contents, Digest, Platform, Start};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::bounded::Bounded;
@@ -13,6 +14,9 @@ use crate::error::Failure;
 
 const HISTORY: usize = 1_000;
 const LABELS: usize = 4_096;
+/// Words of a command that are kept; programs that only start others stand before the one that matters.
+const WORDS: usize = 64;
+const PORTS: usize = 256;
 /// Bytes that the labels of one image may keep; the same for environment and history each.
 const KEEP: usize = 64 << 10;
 
@@ -38,6 +42,13 @@ struct Execution<'a> {
     labels: Option<BTreeMap<String, &'a RawValue>>,
     #[serde(default)]
     env: Bounded<HISTORY, String>,
+    #[serde(borrow)]
+    entrypoint: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cmd: Option<&'a RawValue>,
+    working_dir: Option<String>,
+    user: Option<String>,
+    exposed_ports: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -73,12 +84,7 @@ pub(crate) fn config(
     let version = field(config.os_version, listed.and_then(|p| p.os_version.clone()));
     let platform = platform(&os, &arch, variant.as_deref(), version.as_deref());
 
-    let digests = config.rootfs.unwrap_or_default().diff_ids.0;
-    let diff_ids = digests
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| Failure::Invalid("its config holds a malformed digest"))?;
+    let diff_ids = parse_all(config.rootfs.unwrap_or_default())?;
     let execution = config.config.unwrap_or_default();
     let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
     let mut labels: BTreeMap<String, String> = execution
@@ -91,6 +97,23 @@ pub(crate) fn config(
     for (key, value) in manifest.annotations {
         labels.entry(key).or_insert(value);
     }
+    let start = Start {
+        path: execution
+            .env
+            .0
+            .iter()
+            .find_map(|line| Some(line.strip_prefix("PATH=")?.to_owned())),
+        folder: execution.working_dir.unwrap_or_default(),
+        user: execution.user.unwrap_or_default(),
+        ports: execution
+            .exposed_ports
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .filter_map(|port| port.split('/').next()?.parse().ok())
+            .take(PORTS)
+            .collect(),
+        command: [words(execution.entrypoint), words(execution.cmd)].concat(),
+    };
     let env = execution.env.0.into_iter().map(|line| {
         let (key, value) = line.split_once('=').unwrap_or((&line, ""));
         (key.to_owned(), value.to_owned())
@@ -103,13 +126,45 @@ pub(crate) fn config(
         .filter_map(|step| step.created_by);
     let contents = Contents {
         chain_ids: chain_ids(diff_ids),
-        size: manifest.size,
+        size: manifest
+            .layers
+            .iter()
+            .fold(0, |sum, layer| layer.size.saturating_add(sum)),
         zstd: manifest.zstd,
         labels: keep_smallest(labels),
         env: keep_smallest(env.collect()),
         history: commands.map(|command| cut(command, &mut room)).collect(),
+        start,
+        files: None,
     };
     Ok((platform, contents))
+}
+
+/// The diff_ids of the layers that a config lists.
+pub(crate) fn diff_ids(body: &[u8]) -> Result<Vec<Digest>, Failure> {
+    #[derive(Deserialize)]
+    struct Layers {
+        rootfs: Option<RootFs>,
+    }
+    let Layers { rootfs } = serde_json::from_slice(body)
+        .map_err(|_| Failure::Invalid("a field of its config is missing or of the wrong type"))?;
+    parse_all(rootfs.unwrap_or_default())
+}
+
+fn parse_all(rootfs: RootFs) -> Result<Vec<Digest>, Failure> {
+    let digests = rootfs.diff_ids.0.iter().map(|text| text.parse());
+    digests
+        .collect::<Result<_, _>>()
+        .map_err(|_| Failure::Invalid("its config holds a malformed digest"))
+}
+
+/// A command is a list of words; old builders wrote a single one as it is.
+fn words(raw: Option<&RawValue>) -> Vec<String> {
+    let Some(raw) = raw else { return Vec::new() };
+    match serde_json::from_str::<Bounded<WORDS, String>>(raw.get()) {
+        Ok(words) => words.0,
+        Err(_) => serde_json::from_str(raw.get()).into_iter().collect(),
+    }
 }
 
 /// Drops the largest pairs until the rest fits.

@@ -110,6 +110,13 @@ pub(super) struct Detail {
     pub(super) pod_env: BTreeMap<String, String>,
     /// The container asks for `nvidia.com/gpu`.
     pub(super) gpu: bool,
+    /// What the files of its layers say, if they were read.
+    pub(super) files: Option<super::files::Written>,
+    /// User and exposed ports of the config.
+    pub(super) user: String,
+    pub(super) ports: Vec<u16>,
+    /// More of the container: command, securityContext, …
+    pub(super) container: Map<String, Value>,
     /// `linux/amd64`, unless it says otherwise.
     pub(super) platforms: Option<Vec<String>>,
     pub(super) role: Role,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use hostfit_crds::SupportMatrixSpec;
 use hostfit_crds::workload::PodSpec;
@@ -175,8 +175,11 @@ fn workload(case: &Case) -> Result<Workload, String> {
                     false => json!({"cpu": "1"}),
                 };
                 let resources = json!({"limits": limits});
-                let entry =
+                let mut entry =
                     json!({"name": name, "image": reference, "env": env, "resources": resources});
+                for (field, value) in &image.detail.container {
+                    entry[field] = value.clone();
+                }
                 ("containers", entry)
             }
             Role::Init => ("initContainers", json!({"name": name, "image": reference})),
@@ -356,6 +359,15 @@ fn contents(index: usize, image: &Image, architecture: &str) -> Result<Contents,
             Zstd::Oci => image::Zstd::Oci,
             Zstd::Docker => image::Zstd::Docker,
         }),
+        start: image::Start {
+            user: detail.user.clone(),
+            ports: detail.ports.clone(),
+            ..image::Start::default()
+        },
+        files: match &detail.files {
+            Some(files) => Some(Arc::new(files.files()?)),
+            None => None,
+        },
         ..Contents::default()
     })
 }

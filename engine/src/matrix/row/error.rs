@@ -50,23 +50,3 @@ pub enum RowError {
         name: String,
     },
 }
-
-/// The name with the fewest edits, if they are few.
-pub(super) fn nearest(written: &str, names: &[&'static str]) -> Option<&'static str> {
-    let distance = |name: &str| {
-        let (a, b) = (written.to_lowercase(), name.to_lowercase());
-        let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-        for (i, x) in a.chars().enumerate() {
-            let mut next = vec![i + 1];
-            for ((y, above), diagonal) in b.chars().zip(row.iter().skip(1)).zip(&row) {
-                let left = next.last().copied().unwrap_or_default();
-                let replaced = diagonal + usize::from(x != y);
-                next.push(replaced.min(above + 1).min(left + 1));
-            }
-            row = next;
-        }
-        row.last().copied().unwrap_or_default()
-    };
-    let best = names.iter().min_by_key(|name| distance(name))?;
-    (distance(best) <= 3).then_some(best)
-}

@@ -1,0 +1,123 @@
+//! `hostfit check image`.
+
+use clap::ValueEnum;
+use hostfit_engine::host::Host;
+use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::lineage::Catalog;
+use hostfit_engine::matrix::{Knowledge, evaluate};
+use hostfit_engine::policy::Policy;
+use hostfit_engine::verdict::Judgement;
+use hostfit_engine::workload::{Placement, Role, Security, Workload, WorkloadImage};
+use hostfit_registry::Settings;
+
+use crate::exit::{Exit, FailOn, Trouble};
+use crate::hosts::HostArg;
+use crate::print;
+use crate::read::{Image, Reader};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Images: references, oci:DIR[:NAME] or docker-archive:FILE[:NAME].
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Where they are to run: builtin/NAME, or file:PATH with HostProfiles. Several are judged one by one.
+    #[arg(
+        long,
+        required = true,
+        value_name = "HOST",
+        env = "HOSTFIT_HOST",
+        value_delimiter = ','
+    )]
+    host: Vec<HostArg>,
+    /// How the verdicts are written.
+    #[arg(short, long, value_enum, default_value_t = Output::Table, env = "HOSTFIT_OUTPUT")]
+    output: Output,
+    /// From which verdict on the exit code is 1 (3 for unknown).
+    #[arg(long, value_enum, default_value_t = FailOn::Fail, env = "HOSTFIT_FAIL_ON")]
+    fail_on: FailOn,
+    #[command(flatten)]
+    registry: Settings,
+}
+
+/// Formats of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+    Yaml,
+}
+
+/// An image on a host, judged.
+pub(crate) struct Cell<'a> {
+    pub(crate) image: &'a Image,
+    pub(crate) host: &'a Host,
+    pub(crate) judgement: Judgement,
+}
+
+pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
+    let mut hosts = Vec::new();
+    for arg in &args.host {
+        hosts.extend(arg.read()?);
+    }
+    let mut reader = Reader::new(args.registry);
+    let mut images = Vec::new();
+    for named in &args.images {
+        images.push(reader.read(named).await?);
+    }
+    let today = hostfit_crds::date(jiff::Timestamp::now());
+    let policy = Policy::report_only();
+    let catalog = Catalog::default();
+    let mut cells = Vec::new();
+    for image in &images {
+        for host in &hosts {
+            let fleet = fleet(host);
+            let knowledge = Knowledge {
+                fleet: &fleet,
+                catalog: &catalog,
+                rules: &policy.rules,
+                today,
+            };
+            let judgement = evaluate(&workload(image), &[&*image.facts], &knowledge);
+            cells.push(Cell {
+                image,
+                host,
+                judgement,
+            });
+        }
+    }
+    match args.output {
+        Output::Table => print::table(&cells),
+        Output::Json => print::json(&cells, &catalog)?,
+        Output::Yaml => print::yaml(&cells, &catalog)?,
+    }
+    Ok(args.fail_on.exit(cells.iter().map(print::verdict)))
+}
+
+/// One host that everything may land on.
+fn fleet(host: &Host) -> Fleet {
+    let class = NodeClass {
+        host: Some(0),
+        labels: Default::default(),
+        taints: Default::default(),
+        nodes: Vec::new(),
+    };
+    Fleet::new(vec![host.clone()], vec![class])
+}
+
+/// A pod of the image alone, which says nothing of itself.
+fn workload(image: &Image) -> Workload {
+    Workload {
+        images: vec![WorkloadImage {
+            name: "image".to_owned(),
+            role: Role::Container,
+            reference: Ok(image.reference.clone()),
+            has_own_command: false,
+            java_options: Vec::new(),
+            env: Default::default(),
+            wants_gpu: false,
+            is_host_process: false,
+            security: Security::default(),
+        }],
+        placement: Placement::default(),
+    }
+}

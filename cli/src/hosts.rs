@@ -1,0 +1,140 @@
+//! `--host`: built in, or in a file.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context as _, anyhow, bail};
+use hostfit_crds::{HostFacts, HostProfile};
+use hostfit_engine::host::{self, Host, HostName, builtin};
+use serde_json::Value;
+
+/// What stands after `--host`.
+#[derive(Debug, Clone)]
+pub(crate) enum HostArg {
+    /// `builtin/NAME`
+    BuiltIn(String),
+    /// `file:PATH`
+    File(String),
+}
+
+impl FromStr for HostArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(name) = text.strip_prefix("builtin/") {
+            return Ok(Self::BuiltIn(name.to_owned()));
+        }
+        match text.strip_prefix("file:") {
+            Some(path) => Ok(Self::File(path.to_owned())),
+            None => Err("write builtin/NAME (hostfit catalog list hosts) or file:PATH".to_owned()),
+        }
+    }
+}
+
+impl HostArg {
+    /// The hosts that it names.
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<Host>> {
+        match self {
+            Self::BuiltIn(name) => Ok(vec![built_in(name)?]),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+                of_text(&text, path).with_context(|| format!("read hosts of {path}"))
+            }
+        }
+    }
+}
+
+fn built_in(name: &str) -> anyhow::Result<Host> {
+    let found = builtin::hosts().iter().find(|host| host.name.0 == name);
+    let found = found.cloned().ok_or_else(|| {
+        let names: Vec<_> = builtin::hosts()
+            .iter()
+            .map(|it| it.name.0.as_str())
+            .collect();
+        let near = hostfit_engine::finding::nearest(name, &names);
+        let near = near.map(|near| format!(": did you mean builtin/{near}?"));
+        anyhow!(
+            "there is no host builtin/{name}{} (hostfit catalog list hosts shows them all)",
+            near.unwrap_or_default()
+        )
+    })?;
+    Ok(Host {
+        name: HostName(format!("builtin/{name}")),
+        ..found
+    })
+}
+
+/// HostProfiles of a file: one, several documents, or a list. Read strictly: a field that nobody reads is an error.
+fn of_text(text: &str, path: &str) -> anyhow::Result<Vec<Host>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
+    let mut profiles = Vec::new();
+    for document in documents {
+        match document {
+            Value::Null => {}
+            Value::Array(list) => profiles.extend(list),
+            Value::Object(mut list) if list.get("kind").is_some_and(|it| it == "List") => {
+                match list.remove("items") {
+                    Some(Value::Array(items)) => profiles.extend(items),
+                    _ => bail!("the List has no items"),
+                }
+            }
+            one => profiles.push(one),
+        }
+    }
+    if profiles.is_empty() {
+        bail!("there is no HostProfile in it");
+    }
+    let number = profiles.len();
+    let one = |(index, profile): (usize, Value)| {
+        let fallback = Path::new(path).file_stem();
+        let fallback = fallback.map_or_else(|| path.to_owned(), |it| it.to_string_lossy().into());
+        profile_of(profile, fallback)
+            .with_context(|| format!("HostProfile {} of {number}", index + 1))
+    };
+    profiles.into_iter().enumerate().map(one).collect()
+}
+
+fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
+    let kind = written.get("kind").and_then(Value::as_str);
+    if kind != Some("HostProfile") {
+        bail!("kind is {}, not HostProfile", kind.unwrap_or("missing"));
+    }
+    let api = written.get("apiVersion").and_then(Value::as_str);
+    if api != Some("hostfit.dev/v1alpha1") {
+        let api = api.unwrap_or("missing");
+        bail!("apiVersion is {api}, not hostfit.dev/v1alpha1");
+    }
+    let name = written.pointer("/metadata/name").and_then(Value::as_str);
+    let name = name.map_or(fallback, str::to_owned);
+    let (place, facts) = ["spec", "status"]
+        .iter()
+        .find_map(|part| Some((*part, written.pointer(&format!("/{part}/facts"))?)))
+        .ok_or_else(|| anyhow!("HostProfile {name} has no spec.facts"))?;
+    let read: HostFacts = serde_json::from_value(facts.clone())
+        .with_context(|| format!("{place}.facts of HostProfile {name}"))?;
+    let kept = serde_json::to_value(&read)?;
+    let known = |key: &&String| kept.get(key.as_str()).is_some();
+    let keys = facts.as_object().into_iter().flat_map(|facts| facts.keys());
+    if let Some(unread) = keys
+        .filter(|key| facts.get(key.as_str()) != Some(&Value::Null))
+        .find(|key| !known(key))
+    {
+        let names: Vec<_> = host::HostFact::ALL.iter().map(|fact| fact.name()).collect();
+        let near = hostfit_engine::finding::nearest(unread, &names);
+        let near = near.map(|near| format!("; did you mean {near}?"));
+        bail!(
+            "{place}.facts.{unread} of HostProfile {name} is no fact of a host{}",
+            near.unwrap_or_default()
+        );
+    }
+    // As an object it must be one that the API server takes.
+    let _: HostProfile =
+        serde_json::from_value(written).with_context(|| format!("HostProfile {name}"))?;
+    let facts = host::HostFacts::try_from(&read)
+        .map_err(|error| anyhow!("{place}.{error} (HostProfile {name})"))?;
+    Ok(Host {
+        name: HostName(name),
+        nodes: 0,
+        facts,
+    })
+}

@@ -1,0 +1,118 @@
+//! `hostfit images`: what is known of an image, and from where.
+
+use hostfit_engine::fact::Fact;
+use hostfit_engine::finding::plain;
+use hostfit_engine::lineage::Catalog;
+use hostfit_registry::Settings;
+use serde_json::{Value, json};
+
+use crate::check::Output;
+use crate::exit::{Exit, Trouble};
+use crate::print;
+use crate::read::{Image, Reader};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Images: references, oci:DIR[:NAME] or docker-archive:FILE[:NAME].
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// How the facts are written.
+    #[arg(short, long, value_enum, default_value_t = Output::Table, env = "HOSTFIT_OUTPUT")]
+    output: Output,
+    #[command(flatten)]
+    registry: Settings,
+}
+
+pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
+    let mut reader = Reader::new(args.registry);
+    let catalog = Catalog::default();
+    let mut documents = Vec::new();
+    for named in &args.images {
+        let image = reader.read(named).await?;
+        match args.output {
+            Output::Table => table(&image, &catalog),
+            Output::Json | Output::Yaml => documents.push(document(&image, &catalog)),
+        }
+    }
+    let document = json!({
+        "apiVersion": "cli.hostfit.dev/v1", "kind": "Images",
+        "rules": hostfit_engine::RULES_VERSION, "items": documents,
+    });
+    match args.output {
+        Output::Table => {}
+        Output::Json => println!("{}", serde_json::to_string_pretty(&document)?),
+        Output::Yaml => print!("{}", serde_saphyr::to_string(&document)?),
+    }
+    Ok(Exit::Fine)
+}
+
+fn table(image: &Image, catalog: &Catalog) {
+    let name = plain(&image.named, 300);
+    let facts = match &*image.facts {
+        Fact::Known(facts, _) => facts,
+        Fact::Unknown(gap) => {
+            let finding = gap.finding();
+            println!(
+                "{name}\n  {}  image {}",
+                finding.code,
+                plain(&finding.image, 300)
+            );
+            println!("         fix: {}", finding.fix);
+            return;
+        }
+    };
+    println!("{name}  {}", facts.digest);
+    for platform in &facts.platforms {
+        println!("  {}", platform.platform);
+        let contents = match &platform.contents {
+            Fact::Known(contents, _) => contents,
+            Fact::Unknown(gap) => {
+                println!("    {}  {}", gap.code(), plain(&gap.finding().image, 300));
+                continue;
+            }
+        };
+        for known in print::known(image, contents, catalog) {
+            let value = match &known.value {
+                Value::String(text) => plain(text, 80),
+                other => other.to_string(),
+            };
+            println!("    {:<20} {value:<24} {}", known.name, known.evidence);
+        }
+        for contradiction in catalog.lineage(&image.reference, contents).contradictions {
+            println!("    but {}", plain(&contradiction, 300));
+        }
+        let unread = contents.files.iter().flat_map(|files| &files.unread);
+        for what in unread {
+            println!("    not read: {}", plain(what, 300));
+        }
+    }
+}
+
+fn document(image: &Image, catalog: &Catalog) -> Value {
+    match &*image.facts {
+        Fact::Unknown(gap) => {
+            let finding = gap.finding();
+            json!({"image": image.named, "unknown": {"code": finding.code.as_str(), "message": finding.message()}})
+        }
+        Fact::Known(facts, _) => {
+            let platforms = facts.platforms.iter().map(|platform| match &platform.contents {
+                Fact::Unknown(gap) => json!({
+                    "platform": platform.platform.to_string(),
+                    "unknown": {"code": gap.code().as_str(), "message": gap.finding().message()},
+                }),
+                Fact::Known(contents, _) => {
+                    let known = print::known(image, contents, catalog).into_iter().map(|known| {
+                        json!({"fact": known.name, "value": known.value, "from": known.evidence.from,
+                               "strength": known.evidence.strength.to_string()})
+                    });
+                    let known: Vec<_> = known.collect();
+                    let contradictions = catalog.lineage(&image.reference, contents).contradictions;
+                    json!({"platform": platform.platform.to_string(), "facts": known,
+                           "contradictions": contradictions})
+                }
+            });
+            let platforms: Vec<_> = platforms.collect();
+            json!({"image": image.named, "digest": facts.digest.as_str(), "platforms": platforms})
+        }
+    }
+}

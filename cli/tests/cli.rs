@@ -1,0 +1,286 @@
+//! The command as people run it, on images that the test makes: layouts and archives on disk.
+#![cfg(test)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// A folder of this test, gone when it ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("hostfit-cli-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digits = Sha256::digest(bytes);
+    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, data) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, *data).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn config(layer: &[u8]) -> Vec<u8> {
+    let config = json!({
+        "os": "linux", "architecture": "amd64", "config": {"Entrypoint": ["/app"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(layer))]},
+    });
+    config.to_string().into_bytes()
+}
+
+/// An OCI image layout with one layer.
+fn layout(folder: &Path, files: &[(&str, &[u8])]) {
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let blob = |media_type: &str, bytes: &[u8]| {
+        fs::write(blobs.join(sha256(bytes)), bytes).unwrap();
+        json!({"mediaType": media_type, "digest": format!("sha256:{}", sha256(bytes)), "size": bytes.len()})
+    };
+    let layer = tar(files);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob("application/vnd.oci.image.config.v1+json", &config(&layer)),
+        "layers": [blob("application/vnd.oci.image.layer.v1.tar", &layer)],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let mut entry = blob("application/vnd.oci.image.manifest.v1+json", &manifest);
+    entry["annotations"] = json!({"org.opencontainers.image.ref.name": "one"});
+    let index = json!({"schemaVersion": 2, "manifests": [entry]});
+    fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    fs::write(
+        folder.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
+}
+
+const RHEL: &[(&str, &[u8])] = &[("etc/os-release", b"ID=\"rhel\"\nVERSION_ID=\"10.0\"\n")];
+
+fn hostfit(folder: &Folder, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hostfit"))
+        .args(arguments)
+        .current_dir(&folder.0)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn check(folder: &Folder, arguments: &[&str], code: i32, says: &[&str]) -> String {
+    let output = hostfit(folder, arguments);
+    let out = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{out}{error}");
+    for part in says {
+        assert!(
+            format!("{out}{error}").contains(part),
+            "{part:?} is missing:\n{out}{error}"
+        );
+    }
+    out
+}
+
+#[test]
+fn an_image_on_disk_is_judged_by_its_files() {
+    let folder = Folder::new("judged");
+    layout(&folder.0.join("image"), RHEL);
+    let on = |host| vec!["check", "image", "oci:image:one", "--host", host];
+    let out = check(&folder, &on("builtin/x86-64-v2"), 1, &[]);
+    assert_eq!(
+        out,
+        "FAIL     oci:image:one on builtin/x86-64-v2\n  \
+           HF101  image needs CPU level x86-64-v3 (rhel 10.0), host has v2  [file: etc/os-release]\n         \
+             fix: use a base image for x86-64-v2, or select nodes with feature.node.kubernetes.io/cpu-cpuid.X86_64_V3=true\n\
+         0 pass, 0 warn, 1 fail, 0 unknown\n"
+    );
+    check(&folder, &on("builtin/x86-64-v3"), 0, &["PASS", "1 pass"]);
+}
+
+#[test]
+fn machines_get_one_versioned_object() {
+    let folder = Folder::new("machines");
+    layout(&folder.0.join("image"), RHEL);
+    let arguments = [
+        "check",
+        "image",
+        "oci:image",
+        "--host",
+        "builtin/x86-64-v2",
+        "-o",
+        "json",
+    ];
+    let out = check(&folder, &arguments, 1, &[]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["apiVersion"], "cli.hostfit.dev/v1");
+    assert_eq!(document["summary"]["fail"], 1);
+    let item = &document["items"][0];
+    assert_eq!(item["verdict"], "Fail");
+    assert_eq!(item["image_facts"]["distro"], "rhel");
+    assert_eq!(item["image_facts"]["lineage"], "file");
+    assert_eq!(item["host_facts"]["cpu_level"], 2);
+    assert!(
+        item["image_facts"].get("java").is_none(),
+        "what is not known is absent"
+    );
+    let finding = &item["findings"][0];
+    assert_eq!(finding["code"], "HF101");
+    assert_eq!(finding["severity"], "BreaksAtStart");
+    assert_eq!(finding["evidence"][0]["strength"], "file");
+    let yaml = [
+        "check",
+        "image",
+        "oci:image",
+        "--host",
+        "builtin/x86-64-v2",
+        "-o",
+        "yaml",
+    ];
+    check(&folder, &yaml, 1, &["kind: Check", "code: HF101"]);
+}
+
+#[test]
+fn hosts_come_from_files_which_are_read_strictly() {
+    let folder = Folder::new("hosts");
+    layout(&folder.0.join("image"), RHEL);
+    let arguments = ["check", "image", "oci:image", "--host", "file:hosts.yaml"];
+    let write = |facts: &str| {
+        let one = format!(
+            "apiVersion: hostfit.dev/v1alpha1\nkind: HostProfile\nmetadata: {{name: mine}}\nspec: {{facts: {facts}}}\n"
+        );
+        fs::write(folder.0.join("hosts.yaml"), one).unwrap();
+    };
+    write("{os: rhel, osVersion: \"10.0\", kernel: 6.12.0, architecture: amd64, cpuLevel: 3}");
+    check(&folder, &arguments, 0, &["PASS     oci:image on mine"]);
+    write("{os: rhel, cpulevel: 3}");
+    check(
+        &folder,
+        &arguments,
+        2,
+        &["spec.facts.cpulevel", "did you mean cpuLevel?"],
+    );
+    write("{os: rhel, cpuLevel: 9}");
+    check(&folder, &arguments, 2, &["cpuLevel", "\"9\""]);
+    fs::write(folder.0.join("hosts.yaml"), "kind: Pod\n").unwrap();
+    check(&folder, &arguments, 2, &["kind is Pod, not HostProfile"]);
+    fs::remove_file(folder.0.join("hosts.yaml")).unwrap();
+    check(&folder, &arguments, 2, &["read hosts.yaml"]);
+    let near = ["check", "image", "oci:image", "--host", "builtin/debian12"];
+    check(&folder, &near, 2, &["did you mean builtin/debian-12?"]);
+    let bare = ["check", "image", "oci:image", "--host", "debian-12"];
+    check(&folder, &bare, 2, &["write builtin/NAME"]);
+}
+
+#[test]
+fn what_is_wrong_with_an_image_is_unknown_and_never_a_pass() {
+    let folder = Folder::new("wrong");
+    let image = folder.0.join("image");
+    layout(&image, RHEL);
+    let layer = image.join("blobs/sha256").join(sha256(&tar(RHEL)));
+    let mut bytes = fs::read(&layer).unwrap();
+    bytes[700] ^= 1;
+    fs::write(&layer, bytes).unwrap();
+    let arguments = ["check", "image", "oci:image", "--host", "builtin/rhel-9"];
+    check(
+        &folder,
+        &arguments,
+        0,
+        &[
+            "UNKNOWN",
+            "HF908",
+            "does not have the digest",
+            "1 could not be told",
+        ],
+    );
+    let strict = [&arguments[..], &["--fail-on", "unknown"]].concat();
+    check(&folder, &strict, 3, &[]);
+    fs::remove_file(&layer).unwrap();
+    check(&folder, &arguments, 0, &["HF908", "missing"]);
+    fs::write(image.join("index.json"), "{").unwrap();
+    check(&folder, &arguments, 2, &["index.json"]);
+    check(
+        &folder,
+        &["check", "image", "oci:nowhere", "--host", "builtin/rhel-9"],
+        2,
+        &["nowhere"],
+    );
+}
+
+#[test]
+fn what_docker_saves_is_read_as_well() {
+    let folder = Folder::new("docker");
+    let layer = tar(RHEL);
+    let manifest = json!([{"Config": "c.json", "RepoTags": ["app:1"], "Layers": ["l/layer.tar"]}]);
+    let manifest = manifest.to_string();
+    let archive = tar(&[
+        ("manifest.json", manifest.as_bytes()),
+        ("c.json", &config(&layer)),
+        ("l/layer.tar", &layer),
+    ]);
+    fs::write(folder.0.join("app.tar"), archive).unwrap();
+    let image = |name: &str| ["images".to_owned(), format!("docker-archive:app.tar{name}")];
+    let says = ["distro_version", "10.0", "etc/os-release (file)"];
+    for name in ["", ":app:1"] {
+        let [command, image] = image(name);
+        check(&folder, &[&command, &image], 0, &says);
+    }
+    let [command, other] = image(":app:2");
+    check(&folder, &[&command, &other], 2, &["app:1"]);
+    fs::write(folder.0.join("app.tar"), "no archive").unwrap();
+    let [command, whole] = image("");
+    check(&folder, &[&command, &whole], 2, &["cannot be read as tar"]);
+}
+
+#[test]
+fn the_catalog_shows_codes_and_hosts() {
+    let folder = Folder::new("catalog");
+    check(
+        &folder,
+        &["catalog", "list"],
+        0,
+        &["HF101", "debian-12", "x86-64-v3"],
+    );
+    check(
+        &folder,
+        &["catalog", "show", "hf101"],
+        0,
+        &["Fatal glibc error"],
+    );
+    check(
+        &folder,
+        &["catalog", "show", "builtin/debian-12"],
+        0,
+        &["kernel: \"6.1\"", "source:"],
+    );
+    check(
+        &folder,
+        &["catalog", "show", "HF10l"],
+        2,
+        &["did you mean HF101?"],
+    );
+    check(&folder, &["version"], 0, &["rules"]);
+    check(&folder, &["check", "image"], 2, &["Usage"]);
+}

@@ -1,0 +1,174 @@
+//! What the files of an image say: read from its verified layers, merged as the runtime would mount them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::distribution::Distribution;
+use crate::fact::{Evidence, Strength};
+use crate::package::PackageVersion;
+use crate::version::{DottedVersion, KernelVersion};
+
+/// Something that a file says, with the path of the file inside the image (without a leading slash).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// What it says.
+    pub value: T,
+    /// The file.
+    pub path: String,
+}
+
+impl<T> Seen<T> {
+    /// `value`, as the file at `path` says it.
+    pub fn new(value: T, path: impl Into<String>) -> Self {
+        let path = path.into();
+        Self { value, path }
+    }
+
+    /// The file as evidence.
+    pub fn evidence(&self) -> Evidence {
+        Evidence::new(Strength::File, &self.path)
+    }
+}
+
+/// The facts of a root file system. What is absent was looked for and is not there, unless `unread` speaks of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Files {
+    /// From os-release or its older relatives.
+    pub distribution: Option<Seen<Distribution>>,
+    /// The C library that dynamic programs of the image's architecture get.
+    pub libc: Option<Libc>,
+    /// What the entrypoint of the config leads to. `None` if it names nothing that is there.
+    pub program: Option<Program>,
+    /// The highest x86-64 level that a library or program besides libc and the entrypoint is marked for, if above 1.
+    pub object_level: Option<Seen<u8>>,
+    /// The highest kernel that the ABI note of a shared library besides libc asks for.
+    pub object_kernel: Option<Seen<KernelVersion>>,
+    /// A shared library that wants an executable stack.
+    pub executable_stack: Option<Seen<()>>,
+    /// An object that needs the kernel's own type information (BTF) to be loaded.
+    pub ebpf: Option<Seen<()>>,
+    /// A kernel module, with the release of the kernel that it was built for.
+    pub kernel_module: Option<Seen<String>>,
+    /// jemalloc with its page size compiled in.
+    pub jemalloc: Option<Seen<()>>,
+    /// A program that makes user namespaces of its own: a browser's sandbox, bubblewrap, rootless builders.
+    pub own_namespaces: Option<Seen<()>>,
+    /// Which tables the image's `iptables` writes.
+    pub iptables: Option<Seen<Iptables>>,
+    /// Version of the Java runtime, as its `release` file tells.
+    pub java: Option<Seen<String>>,
+    /// What the image says of FIPS.
+    pub fips: Option<Seen<()>>,
+    /// Packages that rules ask for, by their names.
+    pub packages: BTreeMap<String, Seen<PackageVersion>>,
+    /// What could not be read, in words.
+    pub unread: Vec<String>,
+}
+
+/// A C library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Libc {
+    /// Which one.
+    pub kind: LibcKind,
+    /// Its version.
+    pub version: Option<DottedVersion>,
+    /// The kernel that its ABI note asks for. musl has none.
+    pub kernel: Option<KernelVersion>,
+    /// The x86-64 level that its ISA property asks for; `None` if it has no such property.
+    pub cpu_level: Option<u8>,
+    /// Its path.
+    pub path: String,
+}
+
+/// The C libraries that rules know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LibcKind {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
+}
+
+impl fmt::Display for LibcKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Glibc => "glibc",
+            Self::Musl => "musl",
+        })
+    }
+}
+
+impl Libc {
+    /// The library as evidence.
+    pub fn evidence(&self) -> Evidence {
+        Evidence::new(Strength::File, &self.path)
+    }
+
+    /// The version, if this is glibc.
+    pub fn glibc(&self) -> Option<&DottedVersion> {
+        self.version
+            .as_ref()
+            .filter(|_| self.kind == LibcKind::Glibc)
+    }
+}
+
+/// The program that starts, or what interprets the script that does.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Program {
+    /// Its path, symbolic links followed.
+    pub path: String,
+    /// The script that names it as its interpreter, if the entrypoint is one.
+    pub script: Option<String>,
+    /// Whether it brings all of its code: it has no loader, so the image's C library does not matter to it.
+    pub is_static: bool,
+    /// Architecture in Go's spelling, from the ELF header.
+    pub architecture: Option<String>,
+    /// The x86-64 level that its ISA property asks for.
+    pub cpu_level: Option<u8>,
+    /// The kernel that its own ABI note asks for.
+    pub kernel: Option<KernelVersion>,
+    /// The smallest alignment of its segments in bytes: on a host with larger pages it does not load.
+    pub alignment: Option<u64>,
+    /// It compares the kernel with its own ABI note: a static program of glibc before 2.36.
+    pub checks_kernel: bool,
+    /// Version of Go, and the x86-64 level that it was built for.
+    pub go: Option<Go>,
+    /// A native image of GraalVM: it checks the CPU by itself.
+    pub is_graalvm: bool,
+    /// Libraries that it needs, those that rules ask for.
+    pub needs: Vec<String>,
+    /// It is systemd or another name of it.
+    pub is_systemd: bool,
+}
+
+impl Program {
+    /// The program as evidence.
+    pub fn evidence(&self) -> Evidence {
+        Evidence::new(Strength::File, &self.path)
+    }
+}
+
+/// What Go's linker wrote down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Go {
+    /// `go1.24.1`
+    pub version: String,
+    /// `GOAMD64`, 1 to 4; 1 where it is not written.
+    pub amd64: u8,
+}
+
+/// The two tables of packet filters in Linux.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Iptables {
+    /// Those of `ip_tables`: iptables before 1.8, or its legacy variant.
+    Legacy,
+    /// Those of `nf_tables`.
+    Nft,
+}
+
+impl Files {
+    /// A package of one of these names; the first that is there.
+    pub fn package(&self, names: &[&str]) -> Option<&Seen<PackageVersion>> {
+        names.iter().find_map(|name| self.packages.get(*name))
+    }
+}

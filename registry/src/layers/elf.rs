@@ -1,0 +1,319 @@
+//! Pure: the bytes of an ELF file into what rules ask for. The bytes are hostile: what does not hold together is left
+//! out, and nothing is followed without a bound.
+
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use hostfit_engine::files::Go;
+use hostfit_engine::version::{DottedVersion, KernelVersion};
+use object::read::elf::{Dyn as _, FileHeader, NoteIterator, ProgramHeader as _};
+use object::{Endianness, FileKind, elf};
+
+/// What an ELF file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Elf {
+    /// Architecture in Go's spelling, if it has one there.
+    pub(crate) architecture: Option<&'static str>,
+    /// The loader that it names.
+    pub(crate) interpreter: Option<String>,
+    /// Whether it is something to run or link, not an object of a build.
+    pub(crate) is_loaded: bool,
+    /// Highest bit of X86_ISA_1_NEEDED: 1 to 4.
+    pub(crate) cpu_level: Option<u8>,
+    /// The kernel of its ABI note.
+    pub(crate) kernel: Option<KernelVersion>,
+    /// Smallest alignment of its segments.
+    pub(crate) alignment: Option<u64>,
+    /// PT_GNU_STACK asks for an executable stack.
+    pub(crate) executable_stack: bool,
+    /// Libraries that it needs, of those that rules ask for.
+    pub(crate) needs: Vec<String>,
+    /// eBPF code that is fitted to the kernel when it is loaded.
+    pub(crate) is_ebpf: bool,
+    /// What stands in it as text.
+    pub(crate) texts: Texts,
+}
+
+/// Findings by their text, whatever the structure of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Texts {
+    pub(crate) go: Option<Go>,
+    pub(crate) is_graalvm: bool,
+    pub(crate) jemalloc: bool,
+    /// glibc's loader was built for x86-64-v2 or more.
+    pub(crate) checks_cpu: bool,
+    /// Of glibc, or linked in statically: compares the kernel with its note.
+    pub(crate) checks_kernel: bool,
+    pub(crate) glibc: Option<DottedVersion>,
+    pub(crate) musl: Option<DottedVersion>,
+    /// Kernel release of a module.
+    pub(crate) vermagic: Option<String>,
+}
+
+/// Reads what the first bytes of a file say; all bytes, unless it is larger than what is kept of it.
+pub(crate) fn read(data: &[u8]) -> Option<Elf> {
+    match FileKind::parse(data).ok()? {
+        FileKind::Elf32 => structure(elf::FileHeader32::<Endianness>::parse(data).ok()?, data),
+        FileKind::Elf64 => structure(elf::FileHeader64::<Endianness>::parse(data).ok()?, data),
+        _ => None,
+    }
+}
+
+fn structure<H: FileHeader<Endian = Endianness>>(header: &H, data: &[u8]) -> Option<Elf> {
+    let endian = header.endian().ok()?;
+    let kind = header.e_type(endian);
+    let machine = header.e_machine(endian);
+    let mut found = Elf {
+        architecture: architecture(machine, header.is_class_64(), header.is_little_endian()),
+        is_loaded: matches!(kind, elf::ET_EXEC | elf::ET_DYN),
+        ..Elf::default()
+    };
+    // CO-RE relocations stand beside the types that they need.
+    found.is_ebpf = machine == elf::EM_BPF
+        && header
+            .sections(endian, data)
+            .is_ok_and(|sections| sections.section_by_name(endian, b".BTF.ext").is_some());
+    let segments = header.program_headers(endian, data).unwrap_or_default();
+    for segment in segments {
+        match segment.p_type(endian) {
+            elf::PT_INTERP => {
+                let path = segment.interpreter(endian, data).ok().flatten();
+                found.interpreter = path.map(|path| String::from_utf8_lossy(path).into_owned());
+            }
+            elf::PT_NOTE | elf::PT_GNU_PROPERTY => {
+                if let Ok(Some(notes)) = segment.notes(endian, data) {
+                    read_notes(notes, endian, machine, &mut found);
+                }
+            }
+            elf::PT_GNU_STACK => {
+                found.executable_stack = segment.p_flags(endian).0 & elf::PF_X.0 != 0;
+            }
+            elf::PT_LOAD => {
+                let own: u64 = segment.p_align(endian).into();
+                let least = found.alignment.map_or(own, |least| least.min(own));
+                found.alignment = Some(least).filter(|align| *align > 1);
+            }
+            elf::PT_DYNAMIC => found.needs = needs::<H>(endian, segments, segment, data),
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
+fn architecture(machine: elf::Machine, is_64: bool, is_little: bool) -> Option<&'static str> {
+    Some(match (machine, is_64, is_little) {
+        (elf::EM_X86_64, ..) => "amd64",
+        (elf::EM_386, ..) => "386",
+        (elf::EM_AARCH64, ..) => "arm64",
+        (elf::EM_ARM, ..) => "arm",
+        (elf::EM_PPC64, _, true) => "ppc64le",
+        (elf::EM_PPC64, _, false) => "ppc64",
+        (elf::EM_S390, true, _) => "s390x",
+        (elf::EM_RISCV, true, _) => "riscv64",
+        (elf::EM_LOONGARCH, true, _) => "loong64",
+        (elf::EM_MIPS, true, true) => "mips64le",
+        _ => return None,
+    })
+}
+
+fn read_notes<H: FileHeader<Endian = Endianness>>(
+    mut notes: NoteIterator<'_, H>,
+    endian: Endianness,
+    machine: elf::Machine,
+    found: &mut Elf,
+) {
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() != b"GNU" {
+            continue;
+        }
+        if note.n_type(endian) == elf::NT_GNU_ABI_TAG {
+            let word = |index: usize| {
+                let bytes: [u8; 4] = note.desc().get(index * 4..index * 4 + 4)?.try_into().ok()?;
+                Some(match endian {
+                    Endianness::Little => u32::from_le_bytes(bytes),
+                    Endianness::Big => u32::from_be_bytes(bytes),
+                })
+            };
+            // The first word is the operating system: 0 is Linux.
+            if let [Some(0), Some(major), Some(minor), Some(patch)] = [0, 1, 2, 3].map(word) {
+                found.kernel = format!("{major}.{minor}.{patch}").parse().ok();
+            }
+        }
+        if machine != elf::EM_X86_64 {
+            continue;
+        }
+        let Some(mut properties) = note.gnu_properties(endian) else {
+            continue;
+        };
+        while let Ok(Some(property)) = properties.next() {
+            if property.pr_type() == elf::GNU_PROPERTY_X86_ISA_1_NEEDED
+                && let Ok(bits) = property.data_u32(endian)
+            {
+                // `ld -z x86-64-v3` sets bits 0 and 2, a compiler's start files 0 to 2: the highest bit counts.
+                let level = bits.checked_ilog2().map(|bit| bit as u8 + 1);
+                found.cpu_level = found.cpu_level.max(level.filter(|level| *level <= 4));
+            }
+        }
+    }
+}
+
+/// Names of libraries that rules ask for begin so.
+const ASKED_FOR: [&str; 3] = ["libselinux.so.", "liburing.so.", "libcudart.so."];
+
+fn needs<H: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    segments: &[H::ProgramHeader],
+    dynamic: &H::ProgramHeader,
+    data: &[u8],
+) -> Vec<String> {
+    let Ok(Some(entries)) = dynamic.dynamic(endian, data) else {
+        return Vec::new();
+    };
+    let mut table = None;
+    let mut offsets = Vec::new();
+    for entry in entries.iter().take(4_096) {
+        let value: u64 = entry.d_val(endian).into();
+        match entry.d_tag(endian) {
+            elf::DT_STRTAB => table = Some(value),
+            elf::DT_NEEDED => offsets.push(value),
+            elf::DT_NULL => break,
+            _ => {}
+        }
+    }
+    // The table is given by its address in memory.
+    let table = table.and_then(|address| {
+        segments.iter().find_map(|segment| {
+            let start: u64 = segment.p_vaddr(endian).into();
+            let size: u64 = segment.p_filesz(endian).into();
+            let offset: u64 = segment.p_offset(endian).into();
+            let inside = address.checked_sub(start).filter(|inside| *inside < size)?;
+            let is_load = segment.p_type(endian) == elf::PT_LOAD;
+            is_load.then(|| offset.checked_add(inside)).flatten()
+        })
+    });
+    let Some(table) = table else {
+        return Vec::new();
+    };
+    let name = |offset: u64| {
+        let start = usize::try_from(table.checked_add(offset)?).ok()?;
+        let rest = data.get(start..)?;
+        let rest = rest.get(..rest.len().min(256))?;
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        std::str::from_utf8(rest.get(..end)?).ok()
+    };
+    let names = offsets.into_iter().filter_map(name);
+    names
+        .filter(|name| ASKED_FOR.iter().any(|start| name.starts_with(start)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// So many bytes after the start of a text are read with it: Go's list of modules stands before what it was built with.
+pub(crate) const AFTER: usize = 256 << 10;
+
+const PATTERNS: [&[u8]; 7] = [
+    b"\xff Go buildinf:",
+    b"The current machine does not support all of the following CPU features that are required by the image",
+    b"<jemalloc>: Unsupported system page size",
+    b"Fatal glibc error: CPU does not support x86-64-v",
+    b"kernel too old",
+    b"GNU C Library (",
+    b"vermagic=",
+];
+
+static SEARCH: LazyLock<AhoCorasick> =
+    LazyLock::new(|| AhoCorasick::new(PATTERNS).expect("seven short patterns make an automaton"));
+
+impl Texts {
+    /// Looks through a part of the file. Of each text what follows it is there as well, unless the file ends.
+    pub(crate) fn look(&mut self, part: &[u8]) {
+        for found in SEARCH.find_iter(part) {
+            let rest = part.get(found.start()..).unwrap_or_default();
+            match found.pattern().as_usize() {
+                0 => self.go = self.go.take().or_else(|| go(rest)),
+                1 => self.is_graalvm = true,
+                2 => self.jemalloc = true,
+                3 => self.checks_cpu = true,
+                4 => self.checks_kernel = true,
+                5 => self.glibc = self.glibc.take().or_else(|| glibc(rest)),
+                _ => {
+                    let release = text_after(rest, b"vermagic=", 128);
+                    let release = release.and_then(|text| text.split_whitespace().next());
+                    self.vermagic = release.map(str::to_owned);
+                }
+            }
+        }
+    }
+
+    /// Looks for musl's version in its loader: the only text of that form between two zero bytes.
+    pub(crate) fn look_for_musl(&mut self, data: &[u8]) {
+        let texts = data.split(|byte| *byte == 0);
+        let version = texts
+            .filter(|text| (5..=9).contains(&text.len()))
+            .filter_map(|text| std::str::from_utf8(text).ok())
+            .filter(|text| text.starts_with(['0', '1']) && text.split('.').count() == 3)
+            .try_for_each(|text| match text.parse::<DottedVersion>() {
+                Ok(version) => ControlFlow::Break(version),
+                Err(_) => ControlFlow::Continue(()),
+            });
+        self.musl = version.break_value();
+    }
+}
+
+fn text_after<'a>(data: &'a [u8], start: &[u8], most: usize) -> Option<&'a str> {
+    let rest = data.get(start.len()..)?;
+    let rest = rest.get(..rest.len().min(most))?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(rest.get(..end)?).ok()
+}
+
+/// `GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.`
+fn glibc(data: &[u8]) -> Option<DottedVersion> {
+    let line = data.get(..data.len().min(256))?;
+    let line = line.split(|byte| matches!(byte, 0 | b'\n')).next()?;
+    let line = std::str::from_utf8(line).ok()?;
+    let version = line.split_once("release version ")?.1;
+    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let version = version.get(..end.unwrap_or(version.len()))?;
+    version.trim_end_matches('.').parse().ok()
+}
+
+/// Build information of Go 1.18 and newer: magic, pointer size, flags, and at 32 two strings with their lengths before
+/// them. The second begins and ends with 16 bytes of marks.
+fn go(data: &[u8]) -> Option<Go> {
+    const INLINE: u8 = 2;
+    if data.get(15)? & INLINE == 0 {
+        return None;
+    }
+    let (version, rest) = counted(data.get(32..)?)?;
+    let version = std::str::from_utf8(version).ok()?;
+    if !version.starts_with("go") && !version.starts_with("devel") {
+        return None;
+    }
+    let modules = counted(rest).map(|(text, _)| text).unwrap_or_default();
+    let modules = modules.get(16..modules.len().saturating_sub(16));
+    let settings = String::from_utf8_lossy(modules.unwrap_or_default());
+    let level = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("build\tGOAMD64=v")?.parse().ok());
+    Some(Go {
+        version: version
+            .split_whitespace()
+            .next()
+            .unwrap_or(version)
+            .to_owned(),
+        amd64: level.filter(|level| (1..=4).contains(level)).unwrap_or(1),
+    })
+}
+
+/// A string after its length (a varint), and what follows it.
+fn counted(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut length = 0_u64;
+    let end = data.iter().take(9).position(|byte| byte & 0x80 == 0)?;
+    for byte in data.get(..=end)?.iter().rev() {
+        length = length << 7 | u64::from(byte & 0x7f);
+    }
+    let rest = data.get(end + 1..)?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}

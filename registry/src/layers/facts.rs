@@ -1,0 +1,279 @@
+//! What a root file system says, in the engine's words.
+
+use std::ops::Deref;
+
+use hostfit_engine::files::{Files, Iptables, Libc, LibcKind, Program, Seen};
+use hostfit_engine::image::Start;
+use hostfit_engine::os_release;
+use hostfit_engine::package::PackageVersion;
+
+use super::elf::Elf;
+use super::root::Root;
+use super::scan::{Layer, Said};
+
+/// Texts that are kept besides those that tell the distribution.
+pub(super) const TEXTS: &[&str] = &["etc/system-fips", "etc/crypto-policies/config"];
+
+/// The facts of the image that `layers` (base first) make, started as `start` says, for an architecture.
+pub(crate) fn files<L: Deref<Target = Layer>>(
+    layers: &[L],
+    start: &Start,
+    architecture: &str,
+) -> Files {
+    let root = Root::new(layers);
+    let mut files = Files {
+        distribution: os_release::identify(|path| root.text(path))
+            .map(|(distribution, path)| Seen::new(distribution, path)),
+        libc: libc(&root, architecture),
+        program: program(&root, start),
+        iptables: iptables(&root),
+        fips: fips(&root),
+        ..Files::default()
+    };
+    for (path, found) in root.files() {
+        match found.said() {
+            Some(Said::Elf(elf)) => object(&mut files, path, elf),
+            Some(Said::Packages(packages)) => {
+                for (name, version) in &packages.by_name {
+                    let seen: Seen<PackageVersion> = Seen::new(version.clone(), path);
+                    files.packages.insert(name.clone(), seen);
+                }
+                if packages.is_broken {
+                    files.unread.push(format!("{path} is damaged"));
+                }
+            }
+            Some(Said::TooLarge) => files.unread.push(format!("{path} is too large")),
+            Some(Said::Text(text)) if path.ends_with("/release") => {
+                let version = java(text).map(|version| Seen::new(version, path));
+                files.java = files.java.take().or(version);
+            }
+            _ => {}
+        }
+    }
+    files
+}
+
+/// Where the C library of an architecture is looked for: the paths of the loaders (they stand in every program) and,
+/// for glibc, of the library beside them.
+fn libc(root: &Root<'_>, architecture: &str) -> Option<Libc> {
+    // Go's name, the triplet of Debian, the name that musl gives it.
+    const ARCHITECTURES: [(&str, &str, &str); 9] = [
+        ("amd64", "x86_64-linux-gnu", "x86_64"),
+        ("386", "i386-linux-gnu", "i386"),
+        ("arm64", "aarch64-linux-gnu", "aarch64"),
+        ("arm", "arm-linux-gnueabihf", "armhf"),
+        ("ppc64le", "powerpc64le-linux-gnu", "powerpc64le"),
+        ("s390x", "s390x-linux-gnu", "s390x"),
+        ("riscv64", "riscv64-linux-gnu", "riscv64"),
+        ("loong64", "loongarch64-linux-gnu", "loongarch64"),
+        ("mips64le", "mips64el-linux-gnuabi64", "mips64el"),
+    ];
+    let (_, triplet, musl) = ARCHITECTURES.iter().find(|(it, ..)| *it == architecture)?;
+    let own = |path: &str| {
+        let (path, found) = root.file(path)?;
+        let elf = found.elf()?;
+        (elf.architecture == Some(architecture)).then_some((path, elf))
+    };
+    let glibc = [
+        format!("lib/{triplet}/libc.so.6"),
+        format!("usr/lib/{triplet}/libc.so.6"),
+        "lib64/libc.so.6".to_owned(),
+        "usr/lib64/libc.so.6".to_owned(),
+        "lib/libc.so.6".to_owned(),
+        "usr/lib/libc.so.6".to_owned(),
+        "lib32/libc.so.6".to_owned(),
+    ];
+    if let Some((path, elf)) = glibc.iter().find_map(|path| own(path)) {
+        return Some(Libc {
+            kind: LibcKind::Glibc,
+            version: elf.texts.glibc.clone(),
+            kernel: elf.kernel.clone(),
+            cpu_level: elf.cpu_level.max(loader_level(root, architecture)),
+            path,
+        });
+    }
+    let musl = [
+        format!("lib/ld-musl-{musl}.so.1"),
+        format!("usr/lib/ld-musl-{musl}.so.1"),
+        "lib/ld-musl-armv7.so.1".to_owned(),
+        "lib/ld-musl-arm.so.1".to_owned(),
+    ];
+    let (path, elf) = musl.iter().find_map(|path| own(path))?;
+    Some(Libc {
+        kind: LibcKind::Musl,
+        version: elf.texts.musl.clone(),
+        kernel: None,
+        cpu_level: elf.cpu_level,
+        path,
+    })
+}
+
+/// A loader that checks the CPU was built for level 2 at least, whatever the library says.
+fn loader_level(root: &Root<'_>, architecture: &str) -> Option<u8> {
+    let path = (architecture == "amd64").then_some("lib64/ld-linux-x86-64.so.2")?;
+    let (_, found) = root.file(path)?;
+    found.elf()?.texts.checks_cpu.then_some(2)
+}
+
+/// Programs that only start the one after them.
+const STARTERS: [&str; 5] = [
+    "tini",
+    "tini-static",
+    "dumb-init",
+    "docker-init",
+    "catatonit",
+];
+/// Shells that exec the words after `-c` are not followed: what they start is theirs to say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Scripts of scripts.
+const SCRIPTS: usize = 4;
+
+fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
+    let mut words = start.command.as_slice();
+    while let Some((first, rest)) = words.split_first() {
+        let name = first.rsplit('/').next().unwrap_or(first);
+        if !STARTERS.contains(&name) {
+            break;
+        }
+        let next = rest.iter().position(|word| !word.starts_with('-'))?;
+        words = rest.get(next..)?;
+    }
+    let mut word = words.first()?.clone();
+    let mut script = None;
+    for _ in 0..=SCRIPTS {
+        let wanted = find(root, start, &word)?;
+        let (path, found) = root.file(&wanted)?;
+        match found.said() {
+            Some(Said::Elf(elf)) => return Some(of_elf(path, &wanted, script, elf)),
+            Some(Said::Script(line)) => {
+                word = interpreter(line)?;
+                script.get_or_insert(path);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The interpreter of a script, seen through `env`.
+fn interpreter(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let first = words.next()?;
+    let is_env = first.rsplit('/').next() == Some("env");
+    let next = words.find(|word| !word.starts_with('-') && !word.contains('='));
+    match is_env {
+        true => next.map(str::to_owned),
+        false => Some(first.to_owned()),
+    }
+}
+
+/// Where the first word of a command leads to: as it is, or in the folders of PATH.
+fn find(root: &Root<'_>, start: &Start, word: &str) -> Option<String> {
+    if word.starts_with('/') {
+        return Some(word.to_owned());
+    }
+    if word.contains('/') {
+        return Some(format!("{}/{word}", start.folder));
+    }
+    let path = start.path.as_deref().unwrap_or(DEFAULT_PATH);
+    let places = path.split(':').map(|folder| format!("{folder}/{word}"));
+    places.into_iter().find(|place| root.file(place).is_some())
+}
+
+fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Program {
+    let is_static = elf.interpreter.is_none();
+    let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    // `/sbin/init` is a link to it, and says what it is only by that.
+    let is_systemd =
+        last(&path) == "systemd" || (last(wanted) == "init" && path.contains("systemd"));
+    Program {
+        is_systemd,
+        script,
+        is_static,
+        architecture: elf.architecture.map(str::to_owned),
+        cpu_level: elf.cpu_level,
+        kernel: elf.kernel.clone(),
+        alignment: elf.alignment,
+        checks_kernel: is_static && elf.texts.checks_kernel,
+        go: elf.texts.go.clone(),
+        is_graalvm: elf.texts.is_graalvm,
+        needs: elf.needs.clone(),
+        path,
+    }
+}
+
+/// One program or library among all.
+fn object(files: &mut Files, path: &str, elf: &Elf) {
+    fn most<T: Ord>(slot: &mut Option<Seen<T>>, value: Option<T>, path: &str) {
+        let more = |value: &T| slot.as_ref().is_none_or(|seen| seen.value < *value);
+        if let Some(value) = value.filter(more) {
+            *slot = Some(Seen::new(value, path));
+        }
+    }
+    let is_own = |own: Option<&str>| own == Some(path);
+    let is_libc = is_own(files.libc.as_ref().map(|libc| libc.path.as_str()));
+    let is_program = is_own(files.program.as_ref().map(|program| program.path.as_str()));
+    if elf.texts.jemalloc && elf.is_loaded {
+        files.jemalloc.get_or_insert_with(|| Seen::new((), path));
+    }
+    if elf.is_ebpf {
+        files.ebpf.get_or_insert_with(|| Seen::new((), path));
+    }
+    if path.ends_with(".ko") {
+        let release = elf.texts.vermagic.clone();
+        most(&mut files.kernel_module, release, path);
+    }
+    if is_libc || is_program || !elf.is_loaded {
+        return;
+    }
+    let level = elf.cpu_level.filter(|level| *level > 1);
+    most(&mut files.object_level, level, path);
+    let is_library = elf.interpreter.is_none() && path.contains(".so");
+    if is_library {
+        // Programs have the note of their libc; libraries only those that asked for it. The parts of glibc, too.
+        most(&mut files.object_kernel, elf.kernel.clone(), path);
+        if elf.executable_stack {
+            files
+                .executable_stack
+                .get_or_insert_with(|| Seen::new((), path));
+        }
+    }
+    const OWN_NAMESPACES: [&str; 5] = ["chrome-sandbox", "bwrap", "buildkitd", "podman", "buildah"];
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if OWN_NAMESPACES.contains(&name) {
+        files
+            .own_namespaces
+            .get_or_insert_with(|| Seen::new((), path));
+    }
+}
+
+/// `iptables` is a link, through the alternatives, to one program for everything.
+fn iptables(root: &Root<'_>) -> Option<Seen<Iptables>> {
+    let places = ["usr/sbin/iptables", "sbin/iptables", "usr/bin/iptables"];
+    let (path, _) = places.iter().find_map(|place| root.file(place))?;
+    let variant = match path.rsplit('/').next()? {
+        "xtables-nft-multi" => Iptables::Nft,
+        "xtables-legacy-multi" | "xtables-multi" | "iptables-multi" => Iptables::Legacy,
+        _ => return None,
+    };
+    Some(Seen::new(variant, path))
+}
+
+/// A file that the FIPS policies of the vendors leave behind.
+fn fips(root: &Root<'_>) -> Option<Seen<()>> {
+    if root.exists("etc/system-fips") {
+        return Some(Seen::new((), "etc/system-fips"));
+    }
+    let policy = "etc/crypto-policies/config";
+    let is_fips = root.text(policy)?.trim().starts_with("FIPS");
+    is_fips.then(|| Seen::new((), policy))
+}
+
+/// `JAVA_VERSION="17.0.9"` of the file `release` in a Java home.
+fn java(text: &str) -> Option<String> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("JAVA_VERSION="))?;
+    let version = line.trim().trim_matches('"');
+    (!version.is_empty()).then(|| version.to_owned())
+}
