@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
-use hostfit_crds::{HostFacts, HostProfile};
+use hostfit_crds::{HostFacts, HostProfile, names};
 use hostfit_engine::host::{self, Host, HostName, builtin};
 use serde_json::Value;
 
@@ -99,10 +99,10 @@ fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
     if kind != Some("HostProfile") {
         bail!("kind is {}, not HostProfile", kind.unwrap_or("missing"));
     }
+    let wanted = format!("{}/{}", names::GROUP, names::VERSION);
     let api = written.get("apiVersion").and_then(Value::as_str);
-    if api != Some("hostfit.dev/v1alpha1") {
-        let api = api.unwrap_or("missing");
-        bail!("apiVersion is {api}, not hostfit.dev/v1alpha1");
+    if api != Some(&wanted) {
+        bail!("apiVersion is {}, not {wanted}", api.unwrap_or("missing"));
     }
     let name = written.pointer("/metadata/name").and_then(Value::as_str);
     let name = name.map_or(fallback, str::to_owned);

@@ -4,6 +4,7 @@
 //! bytes ─stream─▶ tar ─scan─▶ Layer (what it says, learned once) ─root─▶ merged as the runtime mounts them ─facts─▶ Files
 //! ```
 
+mod blocks;
 mod elf;
 mod facts;
 mod once;

@@ -1,16 +1,18 @@
 //! One bounded HTTP exchange: who may be reached, how many requests and bytes, for how long.
 
+mod body;
+
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use moka::sync::Cache;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
-use reqwest::{Client, Method, Response, StatusCode, redirect};
+use reqwest::{Client, Method, StatusCode, redirect};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
@@ -259,7 +261,7 @@ impl Transport {
                 return Err(Failure::Unauthorized.into());
             }
             if !status.is_redirection() {
-                return read(response, budget, call).await;
+                return body::read(response, budget, call).await;
             }
             if !call.redirects || call.form.is_some() {
                 return Err(Failure::NotAllowed("a redirect where none may be followed").into());
@@ -326,60 +328,6 @@ fn target(from: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
         return Err(Failure::NotAllowed("a redirect with credentials in it"));
     }
     Ok(next)
-}
-
-/// Counts what really comes; the declared length only saves the trouble.
-async fn read(mut response: Response, budget: &Budget, call: &Call) -> Result<Reply, Attempt> {
-    const TOO_LARGE: Failure = Failure::Broken("the registry's answer is larger than it may be");
-    let status = response.status();
-    let headers = std::mem::take(response.headers_mut());
-    let mut body = BytesMut::new();
-    if status.is_success() {
-        if response
-            .content_length()
-            .is_some_and(|length| length > call.limit)
-        {
-            return Err(TOO_LARGE.into());
-        }
-        let mut count = 0;
-        // What went on its way cannot be taken back: such an exchange is not tried again.
-        let failed = |error| {
-            let Attempt { failure, again } = attempt(error);
-            let again = again && call.sink.is_none();
-            Attempt { failure, again }
-        };
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            count += chunk.len() as u64;
-            if count > call.limit {
-                return Err(TOO_LARGE.into());
-            }
-            match &call.sink {
-                Some(sink) => {
-                    if sink.send(chunk).await.is_err() {
-                        // Who reads it has seen enough.
-                        break;
-                    }
-                }
-                None => {
-                    budget.take_bytes(chunk.len())?;
-                    body.extend_from_slice(&chunk);
-                }
-            }
-        }
-    } else if response
-        .content_length()
-        .is_some_and(|length| length <= 16 << 10)
-    {
-        // Read to the end, the connection can be used again.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            budget.take_bytes(chunk.len())?;
-        }
-    }
-    Ok(Reply {
-        status,
-        headers,
-        body: body.freeze(),
-    })
 }
 
 fn attempt(error: reqwest::Error) -> Attempt {

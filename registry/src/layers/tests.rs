@@ -1,121 +1,19 @@
 //! Layers as they come: honest, odd and hostile.
 
+mod kit;
+
 use std::io::{Read, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hostfit_engine::files::{Files, Iptables, LibcKind};
 use hostfit_engine::image::Start;
-use tar::{Builder, EntryType, Header};
+use tar::{EntryType, Header};
 
+use self::kit::{Tar, abi, elf as program, isa, libc};
 use super::scan::{Entry, Layer};
 use super::*;
 use crate::digest::sha256;
-
-/// A layer made by hand.
-struct Tar(Builder<Vec<u8>>);
-
-impl Tar {
-    fn new() -> Self {
-        Self(Builder::new(Vec::new()))
-    }
-
-    fn entry(mut self, path: &str, kind: EntryType, mode: u32, data: &[u8]) -> Self {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_size(data.len() as u64);
-        self.0.append_data(&mut header, path, data).unwrap();
-        self
-    }
-
-    fn file(self, path: &str, data: impl AsRef<[u8]>) -> Self {
-        self.entry(path, EntryType::Regular, 0o644, data.as_ref())
-    }
-
-    fn program(self, path: &str, data: impl AsRef<[u8]>) -> Self {
-        self.entry(path, EntryType::Regular, 0o755, data.as_ref())
-    }
-
-    fn folder(self, path: &str) -> Self {
-        self.entry(path, EntryType::Directory, 0o755, b"")
-    }
-
-    fn link(mut self, path: &str, target: &str, kind: EntryType) -> Self {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_size(0);
-        self.0.append_link(&mut header, path, target).unwrap();
-        self
-    }
-
-    fn symlink(self, path: &str, target: &str) -> Self {
-        self.link(path, target, EntryType::Symlink)
-    }
-
-    fn bytes(self) -> Vec<u8> {
-        self.0.into_inner().unwrap()
-    }
-
-    fn layer(self) -> Box<Layer> {
-        Box::new(scan::scan(self.bytes().as_slice()).unwrap())
-    }
-}
-
-/// A 64-bit program or library with notes, and a loader if it is dynamic.
-fn elf(loader: Option<&str>, notes: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
-    let mut segments: Vec<(u32, u64, Vec<u8>)> = Vec::new();
-    if let Some(loader) = loader {
-        segments.push((3, 1, [loader.as_bytes(), b"\0"].concat()));
-    }
-    segments.extend(notes.iter().map(|note| (4, 8, note.clone())));
-    segments.push((1, 0x1000, text.to_vec()));
-    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    bytes.extend([3, 0, 62, 0, 1, 0, 0, 0]);
-    bytes.extend(0_u64.to_le_bytes());
-    bytes.extend(64_u64.to_le_bytes());
-    bytes.extend(0_u64.to_le_bytes());
-    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0]);
-    bytes.extend((segments.len() as u16).to_le_bytes());
-    bytes.extend([64, 0, 0, 0, 0, 0]);
-    let mut offset = 64 + 56 * segments.len() as u64;
-    for (kind, align, data) in &segments {
-        bytes.extend(kind.to_le_bytes());
-        bytes.extend(4_u32.to_le_bytes());
-        let size = data.len() as u64;
-        for word in [offset, offset, offset, size, size, *align] {
-            bytes.extend(word.to_le_bytes());
-        }
-        offset += size;
-    }
-    for (_, _, data) in segments {
-        bytes.extend(data);
-    }
-    bytes
-}
-
-fn note(kind: u32, desc: &[u8]) -> Vec<u8> {
-    let mut note = 4_u32.to_le_bytes().to_vec();
-    note.extend((desc.len() as u32).to_le_bytes());
-    note.extend(kind.to_le_bytes());
-    note.extend(b"GNU\0");
-    note.extend(desc);
-    note
-}
-
-fn abi(kernel: [u32; 3]) -> Vec<u8> {
-    let words = [0, kernel[0], kernel[1], kernel[2]];
-    note(1, &words.map(u32::to_le_bytes).concat())
-}
-
-fn isa(bits: u32) -> Vec<u8> {
-    note(5, &[0xc000_8002, 4, bits, 0].map(u32::to_le_bytes).concat())
-}
-
-fn libc(version: &str, kernel: [u32; 3], level: u32) -> Vec<u8> {
-    let text = format!("GNU C Library (Test GLIBC) stable release version {version}.\n\0");
-    elf(None, &[abi(kernel), isa(level)], text.as_bytes())
-}
 
 fn start(command: &[&str]) -> Start {
     Start {
@@ -139,7 +37,7 @@ fn the_entrypoint_and_its_libc_are_read() {
         .symlink("usr/lib64/libc.so.6", "libc-2.31.so")
         .layer();
     let app = Tar::new()
-        .program("usr/bin/app", elf(Some(LOADER), &[isa(0b101)], b""))
+        .program("usr/bin/app", program(Some(LOADER), &[isa(0b101)], b""))
         .layer();
     let found = facts(&[base, app], &["app", "--serve"]);
     let libc = found.libc.unwrap();
@@ -160,9 +58,9 @@ fn the_entrypoint_and_its_libc_are_read() {
 #[test]
 fn a_script_leads_to_its_interpreter_and_a_starter_to_what_it_starts() {
     let root = Tar::new()
-        .program("bin/bash", elf(Some(LOADER), &[], b""))
+        .program("bin/bash", program(Some(LOADER), &[], b""))
         .program("entry.sh", "#!/usr/bin/env -S bash -e\nexec app\n")
-        .program("usr/bin/tini", elf(None, &[], b""))
+        .program("usr/bin/tini", program(None, &[], b""))
         .layer();
     let found = facts(&[root], &["tini", "--", "/entry.sh", "serve"]);
     let program = found.program.unwrap();
@@ -186,7 +84,7 @@ fn a_static_program_of_go_tells_its_level() {
     let framed = [&[7; 16], settings.as_bytes(), &[7; 16]].concat();
     info.push(framed.len() as u8);
     info.extend(framed);
-    let root = Tar::new().program("app", elf(None, &[], &info)).layer();
+    let root = Tar::new().program("app", program(None, &[], &info)).layer();
     let program = facts(&[root], &["/app"]).program.unwrap();
     assert!(program.is_static);
     let go = program.go.unwrap();
@@ -294,7 +192,10 @@ fn packages_are_those_of_the_upper_database() {
 #[test]
 fn what_else_rules_ask_for_is_found() {
     let root = Tar::new()
-        .program("usr/sbin/xtables-nft-multi", elf(Some(LOADER), &[], b""))
+        .program(
+            "usr/sbin/xtables-nft-multi",
+            program(Some(LOADER), &[], b""),
+        )
         .symlink("etc/alternatives/iptables", "/usr/sbin/xtables-nft-multi")
         .symlink("usr/sbin/iptables", "/etc/alternatives/iptables")
         .file(
@@ -303,12 +204,12 @@ fn what_else_rules_ask_for_is_found() {
         )
         .file(
             "usr/lib/libQt5Core.so.5",
-            elf(None, &[abi([3, 17, 0])], b""),
+            program(None, &[abi([3, 17, 0])], b""),
         )
-        .file("usr/lib/libfast.so", elf(None, &[isa(0b1001)], b""))
+        .file("usr/lib/libfast.so", program(None, &[isa(0b1001)], b""))
         .program(
             "srv",
-            elf(
+            program(
                 Some(LOADER),
                 &[],
                 b"<jemalloc>: Unsupported system page size",
@@ -316,7 +217,7 @@ fn what_else_rules_ask_for_is_found() {
         )
         .file(
             "lib/modules/x.ko",
-            elf(None, &[], b"vermagic=5.14.0-70.el9 SMP mod_unload\0"),
+            program(None, &[], b"vermagic=5.14.0-70.el9 SMP mod_unload\0"),
         )
         .layer();
     let found = facts(&[root], &["/srv"]);
@@ -455,7 +356,7 @@ fn a_layer_that_is_another_one_says_nothing() {
 
 #[test]
 fn no_bytes_of_a_program_make_the_reader_panic() {
-    let whole = elf(Some(LOADER), &[abi([3, 2, 0]), isa(7)], b"text");
+    let whole = program(Some(LOADER), &[abi([3, 2, 0]), isa(7)], b"text");
     for length in 0..whole.len() {
         elf::read(&whole[..length]);
     }

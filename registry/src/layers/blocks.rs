@@ -1,0 +1,72 @@
+//! The blocks of a tar stream.
+
+use std::io::Read;
+
+use tar::Header;
+
+use super::ScanError;
+
+pub(super) const BLOCK: usize = 512;
+
+/// The checksum counts the bytes of the header with its own eight as spaces.
+pub(super) fn has_checksum(block: &[u8; BLOCK], header: &Header) -> bool {
+    let sum = |range: std::ops::Range<usize>| {
+        let bytes = block.get(range).unwrap_or_default();
+        bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>()
+    };
+    header.cksum().ok() == Some(sum(0..148) + 8 * 32 + sum(156..BLOCK))
+}
+
+/// Fills a block. False if the stream ends before it begins: some writers leave out the zeros at the end.
+pub(super) fn fill(tar: &mut impl Read, block: &mut [u8; BLOCK]) -> Result<bool, ScanError> {
+    let mut filled = 0;
+    while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match tar.read(rest)? {
+            0 if filled == 0 => return Ok(false),
+            0 => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+            read => filled += read,
+        }
+    }
+    Ok(true)
+}
+
+/// The data of one entry.
+pub(super) struct Data<'a, R> {
+    tar: &'a mut R,
+    /// Bytes that are not read yet.
+    pub(super) left: u64,
+    padding: u64,
+}
+
+impl<'a, R: Read> Data<'a, R> {
+    pub(super) fn new(tar: &'a mut R, size: u64) -> Self {
+        let padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
+        Self {
+            tar,
+            left: size,
+            padding,
+        }
+    }
+
+    /// So many bytes, or all that is left.
+    pub(super) fn read_up_to(&mut self, most: usize) -> Result<Vec<u8>, ScanError> {
+        let count = self.left.min(most as u64);
+        let mut bytes = Vec::new();
+        let read = (&mut self.tar).take(count).read_to_end(&mut bytes)?;
+        self.left -= read as u64;
+        match read as u64 == count {
+            true => Ok(bytes),
+            false => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+
+    pub(super) fn skip(&mut self) -> Result<(), ScanError> {
+        let count = self.left + self.padding;
+        let skipped = std::io::copy(&mut (&mut self.tar).take(count), &mut std::io::sink())?;
+        (self.left, self.padding) = (0, 0);
+        match skipped == count {
+            true => Ok(()),
+            false => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+}
