@@ -36,16 +36,78 @@ macro_rules! codes {
 codes! {
     /// The image is built for a newer CPU.
     HF101: "the image needs a newer CPU",
+    /// A library is built for a newer CPU.
+    HF102: "a library of the image needs a newer CPU",
+    /// A Go program is built for a newer CPU.
+    HF103: "the image's Go program needs a newer CPU",
+    /// A native image of GraalVM checks the CPU.
+    HF104: "the image's native Java program needs a newer CPU",
+    /// An application needs AVX.
+    HF105: "the application needs a CPU with AVX",
     /// No platform of the image is for this architecture.
     HF110: "the image is built for another architecture",
+    /// A 32-bit program on a kernel without them.
+    HF111: "the host runs no 32-bit programs",
     /// No platform of the image is for this operating system.
     HF112: "the image is built for another operating system",
+    /// Pages of the host are larger than the program's.
+    HF113: "the image is built for smaller memory pages",
     /// glibc refuses the kernel.
     HF201: "the kernel is too old for the image's glibc",
+    /// The loader refuses a library on this kernel.
+    HF202: "the kernel is too old for a library of the image",
+    /// The page of old system calls is not there.
+    HF203: "the image calls the vsyscall page, and the host has none",
+    /// systemd expects a newer kernel.
+    HF204: "the kernel is too old for the image's systemd",
+    /// eBPF code without the kernel's types.
+    HF205: "the image's eBPF code needs the kernel's types (BTF)",
+    /// A kernel module for another kernel.
+    HF206: "the image's kernel module is for another kernel",
+    /// clone3 is answered with EPERM.
+    HF210: "the seccomp profile does not know clone3",
+    /// faccessat2 is answered with EPERM.
+    HF211: "the seccomp profile does not know faccessat2",
+    /// statx is answered with EPERM.
+    HF212: "the seccomp profile does not know statx",
+    /// 64-bit time is answered with EPERM.
+    HF213: "the seccomp profile does not know 64-bit time on 32 bits",
+    /// fchmodat2 is answered with EPERM.
+    HF214: "the seccomp profile does not know fchmodat2",
+    /// io_uring is blocked.
+    HF215: "io_uring is blocked",
+    /// libselinux takes the host's SELinux for its own.
+    HF220: "the image's libselinux takes the host's SELinux for its own",
+    /// AppArmor is demanded where there is none.
+    HF221: "the pod demands AppArmor, and the host has none",
+    /// SELinux options where there is no SELinux.
+    HF222: "the pod sets SELinux options, and the host has no SELinux",
+    /// glibc refuses an executable stack.
+    HF223: "a library of the image wants an executable stack",
+    /// Users of its own where the host has none.
+    HF230: "the host cannot give the pod users of its own",
+    /// Own namespaces are forbidden.
+    HF231: "the host forbids the user namespaces that the image makes",
+    /// Low ports are closed.
+    HF232: "the image's user may not open its port",
+    /// A JVM does not see cgroup v2.
+    HF301: "the image's Java does not see the limits of cgroup v2",
+    /// A JVM misses controllers in /proc/cgroups.
+    HF302: "the image's Java misses controllers in /proc/cgroups",
+    /// systemd does not know cgroup v2.
+    HF303: "the image's systemd does not know cgroup v2",
+    /// systemd refuses cgroup v1.
+    HF304: "the image's systemd refuses cgroup v1",
+    /// The kubelet refuses cgroup v1.
+    HF305: "the host's kubelet refuses cgroup v1",
     /// Layers compressed with zstd, and an old runtime.
     HF311: "the runtime cannot unpack the image's zstd layers",
     /// Layers compressed with zstd under Docker's media type.
     HF312: "the runtime does not take zstd layers under Docker's media type",
+    /// ip_tables is not there.
+    HF320: "the image writes packet filters through ip_tables, and the host has none",
+    /// nf_tables is not there.
+    HF321: "the image writes packet filters through nf_tables, and the host has none",
     /// The driver does not satisfy what the image demands.
     HF401: "the NVIDIA driver is not what the image demands",
     /// The image's CUDA needs a newer driver.
@@ -56,6 +118,8 @@ codes! {
     HF502: "the vendor does not support this image on this host",
     /// A vendor's published matrix says limited.
     HF503: "the vendor's support for this image on this host is limited",
+    /// Privileges across major releases.
+    HF504: "the vendor does not support privileges across major releases",
     /// A row of a SupportMatrix speaks against the pair.
     HF506: "a row of the SupportMatrix speaks against this pair",
     /// The distribution of the host is past its end of support.

@@ -4,7 +4,6 @@ use std::borrow::Borrow;
 
 use crate::distribution::Certainty;
 use crate::fact::{Evidence, Fact, Gap, Strength};
-use crate::files::{Files, Libc, Program};
 use crate::finding::{CellVerdict, Finding};
 use crate::host::{Host, HostFact, HostFacts};
 use crate::image::{Contents, ImageFacts, ImageRef, Platform, PlatformFacts};
@@ -15,17 +14,27 @@ use crate::verdict::{Judgement, Tally, User};
 use crate::version::Date;
 use crate::workload::{Role, Workload, WorkloadImage};
 
+mod cgroups;
 mod cpu_level;
 mod cuda;
 mod end_of_life;
+mod interfaces;
+mod java;
 mod kernel;
+mod lsm;
+mod packets;
 mod platform;
+mod programs;
+mod rights;
 pub mod row;
+mod said;
+mod seccomp;
 mod vendor;
 mod windows;
 mod zstd;
 
 pub use platform::runnable;
+use said::Said;
 
 /// What a rule says of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,12 +82,45 @@ type Check = fn(&Cell<'_>) -> Outcome;
 /// Every rule that depends on image and host, with the pack that brings it.
 const RULES: &[(Pack, Check)] = &[
     (Pack::Recommended, cpu_level::check),
+    (Pack::Recommended, programs::library),
+    (Pack::Recommended, programs::go),
+    (Pack::Recommended, programs::graalvm),
+    (Pack::Recommended, programs::avx),
+    (Pack::Recommended, programs::mislabelled),
+    (Pack::Recommended, programs::small),
+    (Pack::Recommended, programs::pages),
     (Pack::Recommended, kernel::check),
+    (Pack::Recommended, interfaces::library),
+    (Pack::Recommended, interfaces::vsyscall),
+    (Pack::Recommended, interfaces::systemd),
+    (Pack::Recommended, interfaces::btf),
+    (Pack::Recommended, interfaces::module),
+    (Pack::Recommended, seccomp::clone3),
+    (Pack::Recommended, seccomp::faccessat2),
+    (Pack::Recommended, seccomp::statx),
+    (Pack::Recommended, seccomp::clock_gettime64),
+    (Pack::Recommended, seccomp::fchmodat2),
+    (Pack::Recommended, seccomp::io_uring),
+    (Pack::Recommended, lsm::libselinux),
+    (Pack::Recommended, lsm::apparmor),
+    (Pack::Recommended, lsm::selinux_options),
+    (Pack::Recommended, lsm::executable_stack),
+    (Pack::Recommended, rights::own_users),
+    (Pack::Recommended, rights::own_namespaces),
+    (Pack::Recommended, rights::low_ports),
+    (Pack::Recommended, java::cgroup_v2),
+    (Pack::Recommended, java::proc_cgroups),
+    (Pack::Recommended, cgroups::systemd_on_v2),
+    (Pack::Recommended, cgroups::systemd_on_v1),
+    (Pack::Recommended, packets::legacy),
+    (Pack::Recommended, packets::nft),
     (Pack::Recommended, windows::check),
     (Pack::Recommended, zstd::check),
     (Pack::Recommended, cuda::required),
     (Pack::Recommended, cuda::minimum_driver),
     (Pack::VendorSupport, vendor::check),
+    (Pack::VendorSupport, cgroups::kubelet),
+    (Pack::VendorSupport, vendor::privileged),
     (Pack::EndOfLife, end_of_life::image),
     (Pack::EndOfLife, end_of_life::host),
 ];
@@ -277,32 +319,6 @@ fn judge(
     cell.findings(role)
 }
 
-impl<'a> Cell<'a> {
-    /// What the image's files say, if they were read.
-    fn files(&self) -> Option<&'a Files> {
-        self.contents.files.as_deref()
-    }
-
-    /// The program that starts, if it is known: not what the image names if the pod names another one.
-    fn program(&self) -> Option<&'a Program> {
-        let files = self.files().filter(|_| !self.uses.has_own_command)?;
-        files.program.as_ref()
-    }
-
-    /// The image's C library, if its files were read and what starts uses it.
-    fn libc(&self) -> Option<&'a Libc> {
-        match self.program() {
-            Some(program) if program.is_static => None,
-            _ => self.files()?.libc.as_ref(),
-        }
-    }
-
-    /// The program, if it brings all of its code: nothing that the distribution's libraries need matters to it.
-    fn static_program(&self) -> Option<&'a Program> {
-        self.program().filter(|program| program.is_static)
-    }
-}
-
 impl Cell<'_> {
     /// A user's row beats every pack for the pair; else all packs speak.
     fn findings(&self, role: Role) -> Vec<(Finding, bool)> {
@@ -337,33 +353,6 @@ impl Cell<'_> {
         active
             .filter_map(|(_, check)| check(self).finding())
             .chain(vendor::outside(self).finding())
-    }
-
-    /// Fail, unless there is a doubt: then it is only possible, and at most a warning that says what would settle it.
-    fn broken(&self, finding: Finding, doubt: Option<&'static str>) -> Outcome {
-        let Some(doubt) = doubt else {
-            return Outcome::Incompatible(finding);
-        };
-        Outcome::Incompatible(Finding {
-            verdict: CellVerdict::Warn,
-            image: format!("possibly {}", finding.image),
-            fix: format!("{}; {doubt}", finding.fix),
-            ..finding
-        })
-    }
-
-    /// The doubt of every rule about the node's kernel where a RuntimeClass may bring another one.
-    fn other_kernel(&self) -> Option<&'static str> {
-        self.other_kernel
-            .then_some("a RuntimeClass may bring a kernel of its own")
-    }
-
-    /// Warn, or Fail with the pack `strict`.
-    fn advised_against(&self) -> CellVerdict {
-        match self.rules.packs.contains(&Pack::Strict) {
-            true => CellVerdict::Fail,
-            false => CellVerdict::Warn,
-        }
     }
 }
 

@@ -113,6 +113,11 @@ impl DottedVersion {
         self.0.starts_with(&prefix.0)
     }
 
+    /// Major and minor number: the branch that a fix is carried back to.
+    pub fn branch(&self) -> (u64, u64) {
+        (self.major(), self.0.get(1).copied().unwrap_or_default())
+    }
+
     /// This version without its last number, if one remains.
     pub fn parent(&self) -> Option<Self> {
         match self.0.split_last() {

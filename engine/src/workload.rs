@@ -37,12 +37,13 @@ pub struct WorkloadImage {
 }
 
 /// Variables that rules read, besides all that begin with `NVIDIA_`.
-pub const VARIABLES: [&str; 6] = [
+pub const VARIABLES: [&str; 7] = [
     "CUDA_VERSION",
     "JAVA_OPTS",
     "JAVA_TOOL_OPTIONS",
     "JAVA_VERSION",
     "JDK_JAVA_OPTIONS",
+    "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE",
     "_JAVA_OPTIONS",
 ];
 

@@ -1,5 +1,7 @@
 //! HF502, HF503, HF508: what the vendors' published matrices say of image and host, and when nobody says anything.
 
+mod privileged;
+
 use std::sync::LazyLock;
 
 use crate::distribution::{Distribution, rows};
@@ -9,6 +11,8 @@ use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Pack, unproven, windows};
 use crate::policy::Response;
 use crate::version::DottedVersion;
+
+pub(super) use privileged::check as privileged;
 
 /// One row of a published matrix.
 struct Row {

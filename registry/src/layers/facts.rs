@@ -226,7 +226,11 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
     if is_libc || is_program || !elf.is_loaded {
         return;
     }
-    let level = elf.cpu_level.filter(|level| *level > 1);
+    // The loader takes from these folders only what the CPU can do.
+    let is_chosen_by_cpu = path.contains("/glibc-hwcaps/");
+    let level = elf
+        .cpu_level
+        .filter(|level| *level > 1 && !is_chosen_by_cpu);
     most(&mut files.object_level, level, path);
     let is_library = elf.interpreter.is_none() && path.contains(".so");
     if is_library {

@@ -206,7 +206,11 @@ fn what_else_rules_ask_for_is_found() {
             "usr/lib/libQt5Core.so.5",
             program(None, &[abi([3, 17, 0])], b""),
         )
-        .file("usr/lib/libfast.so", program(None, &[isa(0b1001)], b""))
+        .file("usr/lib/libfast.so", program(None, &[isa(0b101)], b""))
+        .file(
+            "usr/lib/glibc-hwcaps/x86-64-v4/libbest.so",
+            program(None, &[isa(0b1111)], b""),
+        )
         .program(
             "srv",
             program(
@@ -228,7 +232,7 @@ fn what_else_rules_ask_for_is_found() {
         (kernel.value.release(), kernel.path.as_str()),
         ("3.17.0", "usr/lib/libQt5Core.so.5")
     );
-    assert_eq!(found.object_level.unwrap().value, 4);
+    assert_eq!(found.object_level.unwrap().value, 3);
     assert_eq!(found.jemalloc.unwrap().path, "srv");
     assert_eq!(found.kernel_module.unwrap().value, "5.14.0-70.el9");
 }

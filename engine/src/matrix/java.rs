@@ -1,0 +1,179 @@
+//! HF301: a JVM that does not see the limits of cgroup v2. HF302: one that gives up because `/proc/cgroups` no longer
+//! lists what it looks for. Both take the node's memory for theirs, and are killed.
+
+use crate::fact::{Evidence, Strength};
+use crate::finding::{Code, Severity};
+use crate::host::HostFact;
+use crate::matrix::programs::at_least;
+use crate::matrix::{Cell, Outcome, Said};
+use crate::version::DottedVersion;
+
+const VARIABLE: &str = "JAVA_VERSION";
+/// Variables from which a JVM, or the scripts around it, takes options.
+const OPTIONS: [&str; 4] = [
+    "JAVA_OPTS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+];
+
+/// A Java version: 8u342 and 1.8.0_342 are 8.342, 11.0.16.1 is itself.
+fn parse(text: &str) -> Option<DottedVersion> {
+    let text = text
+        .trim()
+        .trim_start_matches("jdk-")
+        .trim_start_matches("jdk");
+    let text = text
+        .strip_prefix("1.8.0_")
+        .map_or_else(|| text.to_owned(), |update| format!("8.{update}"));
+    let text = text.replacen("8u", "8.", usize::from(text.starts_with("8u")));
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let numbers = text.get(..end.unwrap_or(text.len()))?;
+    match numbers.trim_end_matches('.') {
+        "1.8.0" => "8".parse().ok(),
+        numbers => numbers.parse().ok(),
+    }
+}
+
+/// The Java of the image, unless somebody has given it its memory.
+fn java(cell: &Cell<'_>) -> Option<(DottedVersion, String, Evidence)> {
+    let limits = |text: &str| text.contains("-Xmx") || text.contains("-XX:MaxRAM");
+    let set = |name: &&str| {
+        let value = cell
+            .uses
+            .env
+            .get(*name)
+            .or_else(|| cell.contents.env.get(*name));
+        value.is_some_and(|value| limits(value))
+    };
+    let words = cell
+        .uses
+        .java_options
+        .iter()
+        .chain(&cell.contents.start.command);
+    if OPTIONS.iter().any(set) || words.into_iter().any(|word| limits(word)) {
+        return None;
+    }
+    let file = cell.files().and_then(|files| files.java.as_ref());
+    if let Some(seen) = file {
+        return Some((parse(&seen.value)?, seen.value.clone(), seen.evidence()));
+    }
+    let text = cell.contents.env.get(VARIABLE)?;
+    let from = format!("{VARIABLE} of the environment");
+    Some((
+        parse(text)?,
+        text.clone(),
+        Evidence::new(Strength::Stated, from),
+    ))
+}
+
+/// The first build of each release that knows cgroup v2 (kubernetes.io, concepts/architecture/cgroups). 9, 10 and 12 to
+/// 14 never did; from 15 on all do.
+fn knows_v2(version: &DottedVersion) -> bool {
+    match version.major() {
+        8 => at_least(version, "8.372"),
+        11 => at_least(version, "11.0.16"),
+        major => major >= 15,
+    }
+}
+
+const FIX: &str = "update the JDK, or set -Xmx and -XX:ActiveProcessorCount";
+
+/// HF301
+pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
+    let Some((version, text, evidence)) = java(cell) else {
+        return Outcome::Compatible;
+    };
+    if version.major() < 8 || knows_v2(&version) {
+        return Outcome::Compatible;
+    }
+    match cell.host.facts.cgroup {
+        None => Outcome::missing(HostFact::Cgroup),
+        Some(2) => cell.says(Said {
+            code: Code::HF301,
+            severity: Severity::Degraded,
+            image: format!("holds Java {text}, which does not see the limits of cgroup v2"),
+            host: "has cgroup v2".to_owned(),
+            fix: FIX.to_owned(),
+            evidence: Some(evidence),
+            doubt: None,
+        }),
+        Some(_) => Outcome::Compatible,
+    }
+}
+
+/// Fixes of JDK-8347129 (cpuset) and JDK-8349988 (memory). Those of 8, 11 and 17 are not verified.
+fn reads_proc_cgroups(version: &DottedVersion, controller: &str) -> (bool, Option<&'static str>) {
+    const UNVERIFIED: Option<&str> = Some("which build has the fix is not verified: try it there");
+    let before = |first| !at_least(version, first);
+    match (version.major(), controller) {
+        (21, "cpuset") => (before("21.0.7"), None),
+        (21, _) => (before("21.0.10"), None),
+        (22..=24, _) => (true, None),
+        (17, _) => (before("17.0.18"), UNVERIFIED),
+        (11, _) => (before("11.0.32"), UNVERIFIED),
+        (8, _) => (before("8.502"), UNVERIFIED),
+        _ => (false, None),
+    }
+}
+
+/// Before this kernel every one lists both, whatever it was built with.
+const CAN_HIDE: &str = "6.12";
+
+/// HF302: `One or more required controllers disabled at kernel level.`
+pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
+    let Some((version, text, evidence)) = java(cell).filter(|(version, ..)| knows_v2(version))
+    else {
+        return Outcome::Compatible;
+    };
+    let looks = |controller: &&str| reads_proc_cgroups(&version, controller).0;
+    let looked_for: Vec<_> = ["memory", "cpuset"]
+        .into_iter()
+        .filter(|it| looks(it))
+        .collect();
+    let facts = &cell.host.facts;
+    let is_old = |kernel: &crate::version::KernelVersion| !at_least(&kernel.dotted(), CAN_HIDE);
+    if looked_for.is_empty() || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old)
+    {
+        return Outcome::Compatible;
+    }
+    let Some(listed) = &facts.proc_cgroups else {
+        return Outcome::missing(HostFact::ProcCgroups);
+    };
+    let Some(missing) = looked_for.into_iter().find(|it| !listed.contains(*it)) else {
+        return Outcome::Compatible;
+    };
+    cell.says(Said {
+        code: Code::HF302,
+        severity: Severity::Degraded,
+        image: format!("holds Java {text}, which looks for {missing} in /proc/cgroups"),
+        host: "does not list it".to_owned(),
+        fix: FIX.to_owned(),
+        evidence: Some(evidence),
+        doubt: cell
+            .other_kernel()
+            .or(reads_proc_cgroups(&version, missing).1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn java_writes_its_version_in_many_ways() {
+        for (text, expected) in [
+            ("8u342", "8.342"),
+            ("1.8.0_342", "8.342"),
+            ("1.8.0_342-b07", "8.342"),
+            ("11.0.16.1", "11.0.16.1"),
+            ("jdk-17.0.9+9", "17.0.9"),
+            ("21", "21"),
+            ("jdk8u372-b07", "8.372"),
+        ] {
+            let got = parse(text).map(|version| version.to_string());
+            assert_eq!(got.as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(parse("openjdk"), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! What single programs and libraries need of the CPU: HF102 (a marked library), HF103 (Go), HF104 (GraalVM), HF105
+//! (AVX), HF111 (32 bits), HF113 (pages).
+
+use crate::fact::{Evidence, Strength};
+use crate::finding::{Code, Severity};
+use crate::host::HostFact;
+use crate::matrix::{Cell, Outcome, Said, runnable};
+use crate::version::DottedVersion;
+
+const AMD64: &str = "amd64";
+
+/// The first glibc that looks at the mark of each library (commit ecce11aa07).
+const CHECKS_LIBRARIES: &str = "2.33";
+
+/// HF102: `CPU ISA level is lower than required`.
+pub(super) fn library(cell: &Cell<'_>) -> Outcome {
+    let (Some(libc), Some(files)) = (cell.libc(), cell.files()) else {
+        return Outcome::Compatible;
+    };
+    let Some(object) = &files.object_level else {
+        return Outcome::Compatible;
+    };
+    // Older loaders do not look; where libc needs as much, HF101 has said it.
+    let looks = libc
+        .glibc()
+        .is_some_and(|it| at_least(it, CHECKS_LIBRARIES));
+    if !looks || libc.cpu_level >= Some(object.value) {
+        return Outcome::Compatible;
+    }
+    below(cell, object.value, || Said {
+        code: Code::HF102,
+        severity: Severity::BreaksFeature,
+        image: format!("has a library for CPU level x86-64-v{}", object.value),
+        host: String::new(),
+        fix: "rebuild it without -z x86-64-vN, or use newer CPUs".to_owned(),
+        evidence: Some(object.evidence()),
+        doubt: None,
+    })
+}
+
+/// HF103: `This program can only be run on AMD64 processors with v3 microarchitecture support.`
+pub(super) fn go(cell: &Cell<'_>) -> Outcome {
+    let Some(program) = cell.program() else {
+        return Outcome::Compatible;
+    };
+    let level = program.go.as_ref().map_or(1, |go| go.amd64);
+    below(cell, level, || Said {
+        code: Code::HF103,
+        severity: Severity::BreaksAtStart,
+        image: format!("is a Go program built with GOAMD64=v{level}"),
+        host: String::new(),
+        fix: "build it with GOAMD64=v1, or use newer CPUs".to_owned(),
+        evidence: Some(program.evidence()),
+        doubt: None,
+    })
+}
+
+/// HF104: the features stand in the program in a form that only it reads; by default they are those of level 3.
+pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
+    let Some(program) = cell.program().filter(|program| program.is_graalvm) else {
+        return Outcome::Compatible;
+    };
+    below(cell, 3, || Said {
+        code: Code::HF104,
+        severity: Severity::BreaksAtStart,
+        image: "is a native image of GraalVM, by default for x86-64-v3".to_owned(),
+        host: String::new(),
+        fix: "build it with -march=compatibility".to_owned(),
+        evidence: Some(program.evidence()),
+        doubt: Some("which CPU it was built for cannot be read: try it there"),
+    })
+}
+
+/// The outcome for what needs a level of x86-64.
+fn below(cell: &Cell<'_>, needed: u8, said: impl FnOnce() -> Said) -> Outcome {
+    if needed < 2 || cell.platform.architecture != AMD64 {
+        return Outcome::Compatible;
+    }
+    let Some(level) = cell.host.facts.cpu_level else {
+        return Outcome::missing(HostFact::CpuLevel);
+    };
+    if level >= needed {
+        return Outcome::Compatible;
+    }
+    let host = format!("has v{level}");
+    cell.says(Said { host, ..said() })
+}
+
+/// The variable of the official MongoDB images, and the first version that needs AVX.
+const MONGO: (&str, &str) = ("MONGO_VERSION", "5.0");
+
+/// HF105: exit code 132 without a word.
+pub(super) fn avx(cell: &Cell<'_>) -> Outcome {
+    let (name, first) = MONGO;
+    let version = cell.contents.env.get(name);
+    let version = version.and_then(|text| text.parse::<DottedVersion>().ok());
+    let Some(version) = version.filter(|version| at_least(version, first)) else {
+        return Outcome::Compatible;
+    };
+    // AVX comes after all of level 2 and is a part of level 3: in between some CPUs have it.
+    let between = cell.host.facts.cpu_level == Some(2);
+    below(cell, 3, || Said {
+        code: Code::HF105,
+        severity: Severity::BreaksAtStart,
+        image: format!("holds MongoDB {version}, which needs AVX"),
+        host: String::new(),
+        fix: "use MongoDB 4.4, or let the CPU model pass AVX on".to_owned(),
+        evidence: Some(Evidence::new(
+            Strength::Stated,
+            format!("{name} of the environment"),
+        )),
+        doubt: between.then_some("some CPUs of level 2 have AVX: look for avx in /proc/cpuinfo"),
+    })
+}
+
+/// HF110 again: an image whose index or config says one architecture, and whose program is of another.
+pub(super) fn mislabelled(cell: &Cell<'_>) -> Outcome {
+    let program = cell
+        .program()
+        .and_then(|it| Some((it.architecture.as_deref()?, it)));
+    let host = cell.host.facts.architecture.as_deref();
+    let (Some((own, program)), Some(host)) = (program, host) else {
+        return Outcome::Compatible;
+    };
+    if runnable(host).any(|it| it == own) {
+        return Outcome::Compatible;
+    }
+    cell.says(Said {
+        code: Code::HF110,
+        severity: Severity::BreaksAtStart,
+        image: format!(
+            "says {}, and its program is for {own}",
+            cell.platform.architecture
+        ),
+        host: format!("is {host}"),
+        fix: "build it for the architecture that it says".to_owned(),
+        evidence: Some(program.evidence()),
+        doubt: None,
+    })
+}
+
+/// HF111: `exec format error`.
+pub(super) fn small(cell: &Cell<'_>) -> Outcome {
+    let own = cell
+        .program()
+        .and_then(|program| program.architecture.as_deref());
+    let image = own.unwrap_or(&cell.platform.architecture);
+    if image != "386" || cell.host.facts.architecture.as_deref() != Some(AMD64) {
+        return Outcome::Compatible;
+    }
+    match cell.host.facts.ia32 {
+        None => Outcome::missing(HostFact::Ia32),
+        Some(true) => Outcome::Compatible,
+        Some(false) => cell.says(Said {
+            code: Code::HF111,
+            severity: Severity::BreaksAtStart,
+            image: "is a 32-bit one".to_owned(),
+            host: "runs no 32-bit programs".to_owned(),
+            fix: "use an image for amd64, or boot the nodes with ia32_emulation=1".to_owned(),
+            evidence: cell.program().map(|program| program.evidence()),
+            doubt: cell.other_kernel(),
+        }),
+    }
+}
+
+/// The page size that everything for arm64 is built for at least.
+const SMALL_PAGE: u32 = 4096;
+
+/// HF113: `ELF load command address/offset not page-aligned`, `<jemalloc>: Unsupported system page size`.
+pub(super) fn pages(cell: &Cell<'_>) -> Outcome {
+    if cell.platform.architecture != "arm64" {
+        return Outcome::Compatible;
+    }
+    const LARGEST_PAGE: u64 = 65_536;
+    let program = cell.program().and_then(|it| Some((it.alignment?, it)));
+    let tight = program.filter(|(alignment, _)| *alignment < LARGEST_PAGE);
+    let jemalloc = cell.files().and_then(|files| files.jemalloc.as_ref());
+    if tight.is_none() && jemalloc.is_none() {
+        return Outcome::Compatible;
+    }
+    let Some(page) = cell.host.facts.page_size else {
+        return Outcome::missing(HostFact::PageSize);
+    };
+    let said = |image, fix: &str, evidence, doubt| {
+        cell.says(Said {
+            code: Code::HF113,
+            severity: Severity::BreaksAtStart,
+            image,
+            host: format!("has pages of {page} bytes"),
+            fix: fix.to_owned(),
+            evidence: Some(evidence),
+            doubt,
+        })
+    };
+    match (tight, jemalloc) {
+        (Some((alignment, program)), _) if alignment < u64::from(page) => said(
+            format!("is built for pages of {alignment} bytes"),
+            "link it with -z max-page-size=65536, or use a kernel with smaller pages",
+            program.evidence(),
+            cell.other_kernel(),
+        ),
+        (_, Some(seen)) if page > SMALL_PAGE => said(
+            "holds jemalloc, which knows one page size".to_owned(),
+            "build it with --with-lg-page=16, or use a kernel with 4 KiB pages",
+            seen.evidence(),
+            Some("for which page size it was built cannot be read: try it there"),
+        ),
+        _ => Outcome::Compatible,
+    }
+}
+
+/// Whether a version is `first` or newer.
+pub(super) fn at_least(version: &DottedVersion, first: &str) -> bool {
+    first
+        .parse::<DottedVersion>()
+        .is_ok_and(|first| *version >= first)
+}

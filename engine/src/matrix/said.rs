@@ -1,0 +1,103 @@
+//! What rules have in common: what they ask of a cell, and how they say what they found.
+
+use crate::fact::Evidence;
+use crate::files::{Files, Libc, Program};
+use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::matrix::{Cell, Outcome, Pack};
+use crate::version::DottedVersion;
+
+/// What a rule has to say: the verdict follows from the severity.
+pub(super) struct Said {
+    pub(super) code: Code,
+    pub(super) severity: Severity,
+    /// What the image does, as a predicate.
+    pub(super) image: String,
+    /// What the host does, as a predicate; empty where the host does not matter.
+    pub(super) host: String,
+    pub(super) fix: String,
+    pub(super) evidence: Option<Evidence>,
+    /// What speaks against being sure, as what would settle it.
+    pub(super) doubt: Option<&'static str>,
+}
+
+impl<'a> Cell<'a> {
+    /// What the image's files say, if they were read.
+    pub(super) fn files(&self) -> Option<&'a Files> {
+        self.contents.files.as_deref()
+    }
+
+    /// The program that starts, if it is known: not what the image names if the pod names another one.
+    pub(super) fn program(&self) -> Option<&'a Program> {
+        let files = self.files().filter(|_| !self.uses.has_own_command)?;
+        files.program.as_ref()
+    }
+
+    /// The image's C library, if its files were read and what starts uses it.
+    pub(super) fn libc(&self) -> Option<&'a Libc> {
+        match self.program() {
+            Some(program) if program.is_static => None,
+            _ => self.files()?.libc.as_ref(),
+        }
+    }
+
+    /// The program, if it brings all of its code: nothing that the distribution's libraries need matters to it.
+    pub(super) fn static_program(&self) -> Option<&'a Program> {
+        self.program().filter(|program| program.is_static)
+    }
+
+    /// Version of the systemd that starts as the first process, with its evidence.
+    pub(super) fn systemd(&self) -> Option<(DottedVersion, Evidence)> {
+        self.program().filter(|program| program.is_systemd)?;
+        let package = self.files()?.package(&["systemd"])?;
+        Some((package.value.upstream()?, package.evidence()))
+    }
+}
+
+impl Cell<'_> {
+    /// The outcome for what a rule has found.
+    pub(super) fn says(&self, said: Said) -> Outcome {
+        let verdict = match said.severity {
+            Severity::BreaksAtStart | Severity::Unsupported => CellVerdict::Fail,
+            Severity::BreaksFeature | Severity::EndOfLife => self.advised_against(),
+            Severity::Degraded | Severity::Limited => CellVerdict::Warn,
+            Severity::Unknown => CellVerdict::Unknown,
+        };
+        let finding = Finding {
+            code: said.code,
+            severity: said.severity,
+            verdict,
+            image: said.image,
+            host: Some(said.host).filter(|host| !host.is_empty()),
+            fix: said.fix,
+            evidence: said.evidence,
+        };
+        self.broken(finding, said.doubt)
+    }
+
+    /// Fail, unless there is a doubt: then it is only possible, and at most a warning that says what would settle it.
+    pub(super) fn broken(&self, finding: Finding, doubt: Option<&'static str>) -> Outcome {
+        let Some(doubt) = doubt else {
+            return Outcome::Incompatible(finding);
+        };
+        Outcome::Incompatible(Finding {
+            verdict: CellVerdict::Warn,
+            image: format!("possibly {}", finding.image),
+            fix: format!("{}; {doubt}", finding.fix),
+            ..finding
+        })
+    }
+
+    /// The doubt of every rule about the node's kernel where a RuntimeClass may bring another one.
+    pub(super) fn other_kernel(&self) -> Option<&'static str> {
+        self.other_kernel
+            .then_some("a RuntimeClass may bring a kernel of its own")
+    }
+
+    /// Warn, or Fail with the pack `strict`.
+    pub(super) fn advised_against(&self) -> CellVerdict {
+        match self.rules.packs.contains(&Pack::Strict) {
+            true => CellVerdict::Fail,
+            false => CellVerdict::Warn,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! HF210 to HF214: system calls that a new C library makes and an old seccomp profile answers with "not permitted".
+//! HF215: io_uring, which new profiles block on purpose.
+//!
+//! Only under a profile: Kubernetes' default is none. First versions that know a call: `seccomp_boundaries.tsv` of the
+//! sources, measured with the git tags of the runtimes.
+
+use crate::fact::Evidence;
+use crate::files::LibcKind;
+use crate::finding::{Code, Severity};
+use crate::host::{HostFact, Runtime};
+use crate::matrix::programs::at_least;
+use crate::matrix::{Cell, Outcome, Said};
+use crate::version::DottedVersion;
+use crate::workload::Seccomp;
+
+/// A call, who makes it, and since when profiles allow it.
+struct Call {
+    code: Code,
+    severity: Severity,
+    name: &'static str,
+    /// The evidence, if this image makes the call.
+    makes: fn(&Cell<'_>) -> Option<(String, Evidence)>,
+    /// First versions, by branch: one that is older than all, or than the one of its own branch, does not know it.
+    containerd: &'static [&'static str],
+    docker: &'static [&'static str],
+    libseccomp: Option<&'static str>,
+}
+
+const CALLS: [Call; 5] = [
+    Call {
+        code: Code::HF210,
+        severity: Severity::BreaksAtStart,
+        name: "clone3",
+        makes: |cell| glibc(cell, "2.34"),
+        containerd: &["1.4.10", "1.5.6", "1.6.0"],
+        docker: &["20.10.10", "23.0"],
+        libseccomp: None,
+    },
+    Call {
+        code: Code::HF211,
+        severity: Severity::BreaksFeature,
+        name: "faccessat2",
+        makes: |cell| glibc(cell, "2.33").or_else(|| alpine(cell, "3.14")),
+        containerd: &["1.3.8", "1.4.1", "1.5.0"],
+        docker: &["20.10.0"],
+        libseccomp: Some("2.4.4"),
+    },
+    Call {
+        code: Code::HF212,
+        severity: Severity::BreaksFeature,
+        name: "statx",
+        makes: coreutils,
+        containerd: &["1.1.7", "1.2.6", "1.3.0"],
+        docker: &["18.04"],
+        libseccomp: Some("2.4.0"),
+    },
+    Call {
+        code: Code::HF213,
+        severity: Severity::BreaksAtStart,
+        name: "clock_gettime64",
+        makes: time64,
+        containerd: &["1.3.8", "1.4.0"],
+        docker: &["19.03.9"],
+        libseccomp: Some("2.4.2"),
+    },
+    Call {
+        code: Code::HF214,
+        severity: Severity::BreaksFeature,
+        name: "fchmodat2",
+        makes: |cell| glibc(cell, "2.39"),
+        containerd: &["1.6.28", "1.7.13", "2.0"],
+        docker: &["23.0.10", "25.0.3", "26.0"],
+        libseccomp: Some("2.5.5"),
+    },
+];
+
+fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
+    let libc = cell.libc()?;
+    let version = libc.glibc().filter(|version| at_least(version, first))?;
+    Some((format!("glibc {version}"), libc.evidence()))
+}
+
+fn alpine(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
+    let libc = cell.libc().filter(|libc| libc.kind == LibcKind::Musl)?;
+    let seen = cell.files()?.distribution.as_ref()?;
+    let version = seen.value.dotted()?;
+    let is_new = seen.value.id() == "alpine" && at_least(&version, first);
+    is_new.then(|| (seen.value.to_string(), libc.evidence()))
+}
+
+fn coreutils(cell: &Cell<'_>) -> Option<(String, Evidence)> {
+    cell.libc()?;
+    let seen = cell.files()?.package(&["coreutils", "coreutils-single"])?;
+    let version = seen.value.upstream().filter(|it| at_least(it, "8.32"))?;
+    Some((format!("coreutils {version}"), seen.evidence()))
+}
+
+fn time64(cell: &Cell<'_>) -> Option<(String, Evidence)> {
+    let libc = cell.libc().filter(|libc| libc.kind == LibcKind::Musl)?;
+    let is_small = matches!(cell.platform.architecture.as_str(), "386" | "arm");
+    let version = libc
+        .version
+        .as_ref()
+        .filter(|it| is_small && at_least(it, "1.2"))?;
+    Some((format!("musl {version} on 32 bits"), libc.evidence()))
+}
+
+pub(super) fn clone3(cell: &Cell<'_>) -> Outcome {
+    check(cell, &CALLS[0])
+}
+pub(super) fn faccessat2(cell: &Cell<'_>) -> Outcome {
+    check(cell, &CALLS[1])
+}
+pub(super) fn statx(cell: &Cell<'_>) -> Outcome {
+    check(cell, &CALLS[2])
+}
+pub(super) fn clock_gettime64(cell: &Cell<'_>) -> Outcome {
+    check(cell, &CALLS[3])
+}
+pub(super) fn fchmodat2(cell: &Cell<'_>) -> Outcome {
+    check(cell, &CALLS[4])
+}
+
+/// Whether the runtime's default profile filters the container.
+enum Filter {
+    No,
+    Yes,
+    /// It depends on the kubelet.
+    Unknown,
+}
+
+fn filter(cell: &Cell<'_>) -> Filter {
+    let security = &cell.uses.security;
+    match security.seccomp {
+        _ if security.privileged => Filter::No,
+        // What is in a profile of the node's own is not known: nothing is known against it.
+        Some(Seccomp::Unconfined | Seccomp::Localhost) => Filter::No,
+        Some(Seccomp::RuntimeDefault) => Filter::Yes,
+        None => match cell.host.facts.seccomp_default {
+            Some(true) => Filter::Yes,
+            Some(false) => Filter::No,
+            None => Filter::Unknown,
+        },
+    }
+}
+
+fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
+    let Some((what, evidence)) = (call.makes)(cell) else {
+        return Outcome::Compatible;
+    };
+    let applies = filter(cell);
+    if matches!(applies, Filter::No) {
+        return Outcome::Compatible;
+    }
+    let Some(runtime) = &cell.host.facts.runtime else {
+        // Kubernetes' default is no filter: that alone raises no question, an old runtime does.
+        return match applies {
+            Filter::Yes => Outcome::missing(HostFact::Runtime),
+            Filter::No | Filter::Unknown => Outcome::Compatible,
+        };
+    };
+    let first = match runtime.name.as_str() {
+        "containerd" => call.containerd,
+        "docker" => call.docker,
+        // Which CRI-O brings which profile is not verified: nothing is known against it.
+        _ => return Outcome::Compatible,
+    };
+    let Some(version) = &runtime.version else {
+        return Outcome::missing(HostFact::Runtime);
+    };
+    let old_library = call.libseccomp.zip(cell.host.facts.libseccomp.as_ref());
+    let old_library = old_library.filter(|(first, own)| !at_least(own, first));
+    let host = match old_library {
+        _ if !knows(version, first) => format!("runs {runtime}, whose profile does not know it"),
+        Some((_, own)) => format!("has libseccomp {own}, which does not know it"),
+        None => return Outcome::Compatible,
+    };
+    if matches!(applies, Filter::Unknown) {
+        return Outcome::missing(HostFact::SeccompDefault);
+    }
+    let wanted = first.last().copied().unwrap_or_default();
+    let library = call
+        .libseccomp
+        .map(|first| format!(" and libseccomp {first}"));
+    cell.says(Said {
+        code: call.code,
+        severity: call.severity,
+        image: format!("calls {} ({what}) under a seccomp profile", call.name),
+        host,
+        fix: format!(
+            "use nodes with {} {wanted}{} or newer; until then seccompProfile Unconfined",
+            runtime.name,
+            library.unwrap_or_default()
+        ),
+        evidence: Some(evidence),
+        doubt: None,
+    })
+}
+
+/// Whether a version is at or after the first of its own branch, or after all branches.
+fn knows(version: &DottedVersion, first: &[&str]) -> bool {
+    let parsed = first
+        .iter()
+        .filter_map(|it| it.parse::<DottedVersion>().ok());
+    let parsed: Vec<_> = parsed.collect();
+    let same_branch = |it: &&DottedVersion| it.branch() == version.branch();
+    match parsed.iter().find(same_branch) {
+        Some(first) => version >= first,
+        None => parsed.last().is_none_or(|last| version >= last),
+    }
+}
+
+/// HF215: `io_uring_setup: Operation not permitted`.
+pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
+    let uses = |library: &String| library.starts_with("liburing.so.");
+    let program = cell
+        .program()
+        .filter(|program| program.needs.iter().any(uses));
+    let Some(program) = program else {
+        return Outcome::Compatible;
+    };
+    let facts = &cell.host.facts;
+    let Some(kernel) = &facts.kernel else {
+        return Outcome::missing(HostFact::Kernel);
+    };
+    let said = |host: String, fix: &str| {
+        cell.says(Said {
+            code: Code::HF215,
+            severity: Severity::BreaksFeature,
+            image: "uses io_uring (liburing)".to_owned(),
+            host,
+            fix: fix.to_owned(),
+            evidence: Some(program.evidence()),
+            doubt: cell.other_kernel(),
+        })
+    };
+    let numbers = kernel.dotted();
+    if !at_least(&numbers, "5.1") {
+        return said(
+            format!("has {kernel}, and io_uring is in 5.1"),
+            "use newer nodes",
+        );
+    }
+    let sysctl = facts.sysctls.get("kernel.io_uring_disabled");
+    if sysctl.is_some_and(|value| value.trim() != "0") {
+        return said(
+            "has kernel.io_uring_disabled set".to_owned(),
+            "set kernel.io_uring_disabled=0 on the nodes, or switch io_uring off in the program",
+        );
+    }
+    let Some(blocks) = facts.runtime.as_ref().map(blocks_io_uring) else {
+        return match filter(cell) {
+            Filter::Yes => Outcome::missing(HostFact::Runtime),
+            Filter::No | Filter::Unknown => Outcome::Compatible,
+        };
+    };
+    match filter(cell) {
+        Filter::Yes if blocks => said(
+            "blocks it in the default seccomp profile".to_owned(),
+            "use a Localhost profile that allows io_uring, or switch it off in the program",
+        ),
+        Filter::Unknown if blocks => Outcome::missing(HostFact::SeccompDefault),
+        _ => Outcome::Compatible,
+    }
+}
+
+/// Profiles of containerd 2.0, Docker 25 and all of CRI-O leave io_uring out.
+fn blocks_io_uring(runtime: &Runtime) -> bool {
+    let version = runtime.version.as_ref();
+    let since = |first| version.is_some_and(|version| at_least(version, first));
+    match runtime.name.as_str() {
+        "containerd" => since("2.0.0"),
+        "docker" => since("25.0.0"),
+        "cri-o" => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_branch_has_its_own_first_version() {
+        let knows = |version: &str| knows(&version.parse().unwrap(), &["1.4.10", "1.5.6", "1.6.0"]);
+        for old in ["1.3.9", "1.4.9", "1.5.5", "1.2"] {
+            assert!(!knows(old), "{old}");
+        }
+        for new in ["1.4.10", "1.5.6", "1.5.18", "1.6.0", "1.7.1", "2.0.0"] {
+            assert!(knows(new), "{new}");
+        }
+    }
+}
