@@ -4,5 +4,6 @@
 
 mod admission;
 mod generated;
+mod layers;
 mod matrix;
 mod registry;

@@ -10,11 +10,18 @@ use crate::version::KernelVersion;
 
 /// HF202: `cannot open shared object file: No such file or directory`, though it is there.
 pub(super) fn library(cell: &Cell<'_>) -> Outcome {
-    let glibc = cell.libc().and_then(|libc| libc.glibc());
+    let libc = cell
+        .libc()
+        .filter(|libc| libc.glibc().is_some_and(compares));
     let object = cell.files().and_then(|files| files.object_kernel.as_ref());
-    let (Some(_), Some(object)) = (glibc.filter(|glibc| compares(glibc)), object) else {
+    let (Some(libc), Some(object)) = (libc, object) else {
         return Outcome::Compatible;
     };
+    // What libc asks for itself, as its own parts do, HF201 says.
+    let is_more = |own: &KernelVersion| own.older_than(&object.value);
+    if !libc.kernel.as_ref().is_none_or(is_more) {
+        return Outcome::Compatible;
+    }
     let Some(kernel) = &cell.host.facts.kernel else {
         return Outcome::missing(HostFact::Kernel);
     };

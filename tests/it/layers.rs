@@ -1,0 +1,136 @@
+//! Layers as a registry sends them: read once, checked, and told of when they are not what they should be.
+
+use std::time::Duration;
+
+use hostfit_engine::fact::{Fact, Gap};
+use hostfit_engine::image::{Contents, ImageRef};
+use hostfit_registry::{Config, Credentials, Platforms, Registry};
+use hostfit_tests::registry::{FakeRegistry, Image, digest};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+fn tar(path: &str, text: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    tar.into_inner().unwrap()
+}
+
+fn entry(layer: &[u8]) -> Value {
+    json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest(layer), "size": layer.len()})
+}
+
+/// Serves an image whose manifest lists these layers.
+fn push(fake: &FakeRegistry, name: &str, layers: &[Value]) -> ImageRef {
+    let image = Image::default();
+    let mut manifest = image.manifest();
+    *manifest.pointer_mut("/layers").unwrap() = layers.into();
+    fake.push_blob(name, image.config_bytes());
+    let bytes = manifest.to_string().into_bytes();
+    fake.push_manifest(name, "1", image.media_type(), bytes);
+    format!("{}/{name}:1", fake.host()).parse().unwrap()
+}
+
+fn registry(fake: &FakeRegistry, layer_bytes: Option<u64>) -> Registry {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let config = Config {
+        plain_http: vec![fake.host().to_owned()],
+        allow_loopback: true,
+        layer_bytes,
+        ..Config::default()
+    };
+    Registry::new(config).unwrap()
+}
+
+async fn contents(registry: &Registry, image: &ImageRef) -> Fact<Contents> {
+    let deadline = Instant::now() + Duration::from_secs(8);
+    let facts = registry
+        .facts(image, &Credentials::none(), &Platforms::All, None, deadline)
+        .await;
+    match &*facts {
+        Fact::Known(facts, _) => facts.platforms[0].contents.clone(),
+        Fact::Unknown(gap) => Fact::Unknown(gap.clone()),
+    }
+}
+
+/// What os-release says; `nothing` if it says nothing, `not read` if no files were read.
+fn told(contents: &Fact<Contents>) -> String {
+    let Some(contents) = contents.value() else {
+        return "unknown".to_owned();
+    };
+    match &contents.files {
+        None => "not read".to_owned(),
+        Some(files) => match &files.distribution {
+            None => "nothing".to_owned(),
+            Some(seen) => seen.value.to_string(),
+        },
+    }
+}
+
+fn layers_asked_for(fake: &FakeRegistry, layer: &[u8]) -> usize {
+    let digest = digest(layer);
+    let seen = fake.seen();
+    seen.iter().filter(|one| one.path.contains(&digest)).count()
+}
+
+#[tokio::test]
+async fn a_base_is_read_once_for_all_images_on_it() {
+    let fake = FakeRegistry::start().await;
+    let base = tar("etc/os-release", "ID=debian\nVERSION_ID=12\n");
+    let own = tar("etc/os-release", "ID=mine\nVERSION_ID=1\n");
+    fake.push_blob("a", base.clone());
+    fake.push_blob("b", own.clone());
+    let one = push(&fake, "a", &[entry(&base)]);
+    let two = push(&fake, "b", &[entry(&base), entry(&own)]);
+    let registry = registry(&fake, Some(1 << 20));
+    assert_eq!(told(&contents(&registry, &one).await), "debian 12");
+    // The base lies in the other repository only: whoever may read an image may read its layers.
+    assert_eq!(told(&contents(&registry, &two).await), "mine 1");
+    assert_eq!(layers_asked_for(&fake, &base), 1);
+    assert_eq!(layers_asked_for(&fake, &own), 1);
+}
+
+#[tokio::test]
+async fn who_does_not_read_layers_asks_for_none() {
+    let fake = FakeRegistry::start().await;
+    let base = tar("etc/os-release", "ID=debian\n");
+    fake.push_blob("a", base.clone());
+    let image = push(&fake, "a", &[entry(&base)]);
+    assert_eq!(
+        told(&contents(&registry(&fake, None), &image).await),
+        "not read"
+    );
+    assert_eq!(layers_asked_for(&fake, &base), 0);
+}
+
+#[tokio::test]
+async fn a_layer_that_cannot_be_had_leaves_what_the_config_says() {
+    let fake = FakeRegistry::start().await;
+    let missing = tar("etc/os-release", "ID=debian\n");
+    let image = push(&fake, "a", &[entry(&missing)]);
+    let registry = registry(&fake, Some(1 << 20));
+    assert_eq!(told(&contents(&registry, &image).await), "not read");
+    // One that is shorter or longer than its manifest says is not believed either.
+    for wrong in [missing.len() + 7, missing.len() - 7] {
+        fake.push_blob("b", missing.clone());
+        let mut lie = entry(&missing);
+        lie["size"] = wrong.into();
+        let image = push(&fake, "b", &[lie]);
+        assert_eq!(told(&contents(&registry, &image).await), "not read");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_nobody_can_read_is_told() {
+    let fake = FakeRegistry::start().await;
+    let garbage = vec![b'x'; 4_096];
+    fake.push_blob("a", garbage.clone());
+    let image = push(&fake, "a", &[entry(&garbage)]);
+    let registry = registry(&fake, Some(1 << 20));
+    let Fact::Unknown(Gap::Malformed { what }) = contents(&registry, &image).await else {
+        panic!("a layer of garbage is malformed");
+    };
+    assert!(what.contains("no tar archive"), "{what}");
+}
