@@ -26,6 +26,7 @@ never crds tokio reqwest hostfit-registry
 never process hostfit-engine hostfit-crds hostfit-registry
 never webhook hostfit-operator hostfit-cli
 never operator hostfit-webhook hostfit-cli
+never host kube hostfit-crds hostfit-registry tokio
 never cli hostfit-webhook hostfit-operator hostfit-process
 
 # One concept a file; the tests are left out.

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Images: references, oci:DIR[:NAME] or docker-archive:FILE[:NAME].
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Where they are to run: builtin/NAME, or file:PATH with HostProfiles. Several are judged one by one.
+    /// Where they are to run: builtin/NAME, file:PATH with HostProfiles, or local. Several are judged one by one.
     #[arg(
         long,
         required = true,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, anyhow, bail};
 use hostfit_crds::{HostFacts, HostProfile, names};
 use hostfit_engine::host::{self, Host, HostName, builtin};
+use hostfit_host::Machine;
 use serde_json::Value;
 
 /// What stands after `--host`.
@@ -15,6 +16,8 @@ pub(crate) enum HostArg {
     BuiltIn(String),
     /// `file:PATH`
     File(String),
+    /// `local`
+    Local,
 }
 
 impl FromStr for HostArg {
@@ -24,9 +27,14 @@ impl FromStr for HostArg {
         if let Some(name) = text.strip_prefix("builtin/") {
             return Ok(Self::BuiltIn(name.to_owned()));
         }
+        if text == "local" {
+            return Ok(Self::Local);
+        }
         match text.strip_prefix("file:") {
             Some(path) => Ok(Self::File(path.to_owned())),
-            None => Err("write builtin/NAME (hostfit catalog list hosts) or file:PATH".to_owned()),
+            None => Err(
+                "write builtin/NAME (hostfit catalog list hosts), file:PATH or local".to_owned(),
+            ),
         }
     }
 }
@@ -36,6 +44,11 @@ impl HostArg {
     pub(crate) fn read(&self) -> anyhow::Result<Vec<Host>> {
         match self {
             Self::BuiltIn(name) => Ok(vec![built_in(name)?]),
+            Self::Local => Ok(vec![Host {
+                name: HostName("local".to_owned()),
+                nodes: 0,
+                facts: Machine::local().facts(),
+            }]),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
                 of_text(&text, path).with_context(|| format!("read hosts of {path}"))

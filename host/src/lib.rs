@@ -1,0 +1,286 @@
+//! The facts of the machine that this runs on: procfs, sysfs and a few files, read and nothing else. No Kubernetes, no
+//! rights needed.
+//!
+//! What cannot be read is not known: no fact is ever a default. Inside a container most of it is the host's already; the
+//! host's own files are read below a root that may be mounted elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hostfit_engine::host::{HostFacts, Selinux, Vsyscall};
+use hostfit_engine::os_release;
+
+mod cpu;
+
+/// Settings of the kernel that rules ask for.
+const SYSCTLS: [&str; 5] = [
+    "kernel.apparmor_restrict_unprivileged_userns",
+    "kernel.io_uring_disabled",
+    "kernel.unprivileged_userns_clone",
+    "user.max_user_namespaces",
+    "vm.max_map_count",
+];
+/// Modules that rules ask for.
+const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
+
+/// A machine whose files lie below a folder.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    root: PathBuf,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn local() -> Self {
+        Self::below("/")
+    }
+
+    /// The machine whose root is mounted at `root`, with `proc` and `sys` in it.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        let bytes = fs::read(self.path(path)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    /// Everything that can be read.
+    pub fn facts(&self) -> HostFacts {
+        let release = self.text("proc/sys/kernel/osrelease");
+        let release = release.as_deref().map(str::trim);
+        let architecture = architecture(std::env::consts::ARCH);
+        let is_amd64 = architecture == Some("amd64");
+        let files: BTreeMap<_, _> = os_release::PATHS
+            .iter()
+            .filter_map(|path| Some((*path, self.text(path)?)))
+            .collect();
+        let os = os_release::identify(|path| files.get(path).map(String::as_str));
+        let config = release.and_then(|release| self.kernel_config(release));
+        HostFacts {
+            os: os.map(|(distribution, _)| distribution),
+            kernel: release.and_then(|release| release.parse().ok()),
+            architecture: architecture.map(str::to_owned),
+            cpu_level: self
+                .text("proc/cpuinfo")
+                .filter(|_| is_amd64)
+                .and_then(|text| cpu::level(&text)),
+            cgroup: self.cgroup(),
+            selinux: self.selinux(),
+            apparmor: self.apparmor(),
+            vsyscall: is_amd64.then(|| self.vsyscall()).flatten(),
+            page_size: self.page_size(),
+            proc_cgroups: self.proc_cgroups(),
+            fips: self
+                .text("proc/sys/crypto/fips_enabled")
+                .map(|text| text.trim() == "1"),
+            ia32: is_amd64.then(|| self.ia32(config.as_deref())).flatten(),
+            btf: self
+                .exists("sys/kernel")
+                .then(|| self.exists("sys/kernel/btf/vmlinux")),
+            modules: release.and_then(|release| self.modules(release)),
+            sysctls: self.sysctls(),
+            seccomp_default: self.seccomp_default(),
+            nvidia_driver: self.nvidia_driver(),
+            ..HostFacts::default()
+        }
+    }
+
+    /// The unified hierarchy has its controllers in one file; the old one, and the mixed one, have folders.
+    fn cgroup(&self) -> Option<u8> {
+        if self.exists("sys/fs/cgroup/cgroup.controllers") {
+            return Some(2);
+        }
+        let old = ["memory", "cpu", "cpuset", "pids", "systemd"];
+        let is_old = old
+            .iter()
+            .any(|it| self.exists(&format!("sys/fs/cgroup/{it}")));
+        is_old.then_some(1)
+    }
+
+    fn selinux(&self) -> Option<Selinux> {
+        let known = self.text("proc/filesystems")?;
+        if !known
+            .lines()
+            .any(|line| line.split_whitespace().last() == Some("selinuxfs"))
+        {
+            return Some(Selinux::Disabled);
+        }
+        // Inside a container this is hidden: then it is on, and how strictly is not known.
+        match self.text("sys/fs/selinux/enforce")?.trim() {
+            "1" => Some(Selinux::Enforcing),
+            "0" => Some(Selinux::Permissive),
+            _ => None,
+        }
+    }
+
+    fn apparmor(&self) -> Option<bool> {
+        match self.text("sys/module/apparmor/parameters/enabled") {
+            Some(text) => Some(text.trim() == "Y"),
+            // Without the module there is no such folder.
+            None => self.exists("sys/module").then_some(false),
+        }
+    }
+
+    /// The page stands in every process's map; without a line there is none.
+    fn vsyscall(&self) -> Option<Vsyscall> {
+        let maps = self.text("proc/self/maps")?;
+        let Some(line) = maps.lines().find(|line| line.ends_with("[vsyscall]")) else {
+            return (!maps.is_empty()).then_some(Vsyscall::None);
+        };
+        match line.split_whitespace().nth(1)? {
+            rights if rights.starts_with("r-x") => Some(Vsyscall::Emulate),
+            rights if rights.starts_with("--x") => Some(Vsyscall::Xonly),
+            _ => None,
+        }
+    }
+
+    /// What the kernel tells each program at its start.
+    fn page_size(&self) -> Option<u32> {
+        const PAGE_SIZE: usize = 6;
+        let bytes = fs::read(self.path("proc/self/auxv")).ok()?;
+        let word = |bytes: &[u8]| Some(usize::from_ne_bytes(bytes.try_into().ok()?));
+        let (words, _) = bytes.as_chunks::<{ size_of::<usize>() }>();
+        let pairs = words.chunks_exact(2).filter_map(|pair| match pair {
+            [key, value] => Some((word(key)?, word(value)?)),
+            _ => None,
+        });
+        let mut found = pairs.filter(|(key, _)| *key == PAGE_SIZE);
+        found
+            .next()
+            .and_then(|(_, value)| u32::try_from(value).ok())
+    }
+
+    fn proc_cgroups(&self) -> Option<BTreeSet<String>> {
+        let text = self.text("proc/cgroups")?;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let names = lines.filter_map(|line| line.split_whitespace().next());
+        Some(names.map(str::to_owned).collect())
+    }
+
+    /// The settings that the kernel was built with, where a distribution keeps them as text.
+    fn kernel_config(&self, release: &str) -> Option<String> {
+        let places = [
+            format!("boot/config-{release}"),
+            format!("usr/lib/modules/{release}/config"),
+            format!("lib/modules/{release}/config"),
+        ];
+        places.iter().find_map(|place| self.text(place))
+    }
+
+    fn ia32(&self, config: Option<&str>) -> Option<bool> {
+        let line = self.text("proc/cmdline").unwrap_or_default();
+        let mut set = line
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("ia32_emulation="));
+        if let Some(set) = set.next_back() {
+            return Some(matches!(set, "1" | "y" | "Y" | "on"));
+        }
+        let config = config?;
+        let is = |wanted: &str| config.lines().any(|line| line == wanted);
+        let built = is("CONFIG_IA32_EMULATION=y");
+        Some(built && !is("CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y"))
+    }
+
+    /// Of the modules that rules ask for those that are loaded, built in or lie ready. `None` if none of the lists can be
+    /// read.
+    fn modules(&self, release: &str) -> Option<BTreeSet<String>> {
+        let loaded = self.text("proc/modules");
+        let lists = ["modules.builtin", "modules.dep"].map(|list| {
+            let places = ["usr/lib/modules", "lib/modules"];
+            places
+                .iter()
+                .find_map(|place| self.text(&format!("{place}/{release}/{list}")))
+        });
+        // What is loaded tells nothing of what could be.
+        if lists.iter().all(Option::is_none) {
+            return None;
+        }
+        let name = |path: &str| {
+            let file = path.split(':').next().unwrap_or(path);
+            let file = file.rsplit('/').next().unwrap_or(file);
+            file.split(".ko").next().unwrap_or(file).replace('-', "_")
+        };
+        let loaded = loaded.iter().flat_map(|text| text.lines());
+        let loaded = loaded
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned);
+        let ready = lists
+            .iter()
+            .flatten()
+            .flat_map(|text| text.lines())
+            .map(name);
+        let all: BTreeSet<String> = loaded.chain(ready).collect();
+        Some(
+            MODULES
+                .iter()
+                .filter(|it| all.contains(**it))
+                .map(|it| (*it).to_owned())
+                .collect(),
+        )
+    }
+
+    fn sysctls(&self) -> BTreeMap<String, String> {
+        let value = |name: &&str| {
+            let path = format!("proc/sys/{}", name.replace('.', "/"));
+            Some(((*name).to_owned(), self.text(&path)?.trim().to_owned()))
+        };
+        SYSCTLS.iter().filter_map(value).collect()
+    }
+
+    /// As the kubelet's file says; a flag may say otherwise, and is not seen here.
+    fn seccomp_default(&self) -> Option<bool> {
+        let text = self.text("var/lib/kubelet/config.yaml")?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("seccompDefault:"));
+        Some(line.is_some_and(|value| value.trim() == "true"))
+    }
+
+    /// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 …`
+    fn nvidia_driver(&self) -> Option<hostfit_engine::version::DottedVersion> {
+        let text = self.text("proc/driver/nvidia/version")?;
+        let line = text.lines().find(|line| line.starts_with("NVRM version"))?;
+        line.split_whitespace()
+            .find(|word| {
+                word.contains('.')
+                    && word
+                        .parse::<hostfit_engine::version::DottedVersion>()
+                        .is_ok()
+            })?
+            .parse()
+            .ok()
+    }
+}
+
+/// An architecture in Go's spelling, from Rust's.
+fn architecture(rust: &str) -> Option<&'static str> {
+    Some(match rust {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        "arm" => "arm",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        "s390x" => "s390x",
+        "riscv64" => "riscv64",
+        "loongarch64" => "loong64",
+        _ => return None,
+    })
+}
+
+/// Whether a path can be a root at all: without `proc` nothing is known.
+pub fn is_root(path: &Path) -> bool {
+    path.join("proc/sys/kernel/osrelease").exists()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use super::*;
+
+/// A root made of files, gone when the test ends.
+struct Root(PathBuf);
+
+impl Root {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let root = std::env::temp_dir().join(format!("hostfit-host-{name}-{}", std::process::id()));
+        for (path, text) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fs::create_dir_all(&root).unwrap();
+        Self(root)
+    }
+
+    fn facts(&self) -> HostFacts {
+        Machine::below(&self.0).facts()
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_known() {
+    let facts = Root::new("empty", &[]).facts();
+    let expected = HostFacts {
+        architecture: facts.architecture.clone(),
+        ..HostFacts::default()
+    };
+    assert_eq!(facts, expected);
+}
+
+#[test]
+fn a_machine_tells_what_rules_ask_for() {
+    let root = Root::new(
+        "whole",
+        &[
+            ("etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n"),
+            ("proc/sys/kernel/osrelease", "6.12.9-amd64\n"),
+            ("proc/cpuinfo", "flags : sse2\n"),
+            ("proc/filesystems", "nodev\tselinuxfs\n\text4\n"),
+            ("sys/fs/selinux/enforce", "0"),
+            ("sys/fs/cgroup/cgroup.controllers", "cpu memory"),
+            ("sys/module/apparmor/parameters/enabled", "N\n"),
+            ("sys/kernel/btf/vmlinux", ""),
+            (
+                "proc/self/maps",
+                "7f00-7f01 r-xp 0 0 0 [vdso]\nff00-ff01 --xp 0 0 0 [vsyscall]\n",
+            ),
+            ("proc/cgroups", "#subsys_name\thierarchy\ncpu\t0\npids\t0\n"),
+            ("proc/sys/crypto/fips_enabled", "1\n"),
+            ("boot/config-6.12.9-amd64", "CONFIG_IA32_EMULATION=y\n"),
+            ("proc/modules", "overlay 1 0 - Live\n"),
+            (
+                "lib/modules/6.12.9-amd64/modules.dep",
+                "kernel/net/nf_tables.ko.xz: a\n",
+            ),
+            (
+                "lib/modules/6.12.9-amd64/modules.builtin",
+                "kernel/ip-tables.ko\n",
+            ),
+            ("proc/sys/vm/max_map_count", "65530\n"),
+            ("proc/sys/user/max_user_namespaces", "0\n"),
+            (
+                "var/lib/kubelet/config.yaml",
+                "kind: KubeletConfiguration\nseccompDefault: true\n",
+            ),
+            (
+                "proc/driver/nvidia/version",
+                "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12\nGCC version: 12.2.0\n",
+            ),
+        ],
+    );
+    let facts = root.facts();
+    assert_eq!(facts.os.unwrap().to_string(), "debian 13");
+    assert_eq!(facts.kernel.unwrap().release(), "6.12.9-amd64");
+    assert_eq!(facts.cgroup, Some(2));
+    assert_eq!(facts.selinux, Some(Selinux::Permissive));
+    assert_eq!(facts.apparmor, Some(false));
+    assert_eq!(facts.btf, Some(true));
+    assert_eq!(facts.fips, Some(true));
+    assert_eq!(facts.seccomp_default, Some(true));
+    assert_eq!(facts.nvidia_driver.unwrap().to_string(), "535.183.1");
+    let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(list(facts.proc_cgroups.unwrap()), "cpu pids");
+    assert_eq!(list(facts.modules.unwrap()), "ip_tables nf_tables");
+    assert_eq!(facts.sysctls["vm.max_map_count"], "65530");
+    assert_eq!(facts.sysctls.len(), 2);
+    if facts.architecture.as_deref() == Some("amd64") {
+        assert_eq!(facts.cpu_level, Some(1));
+        assert_eq!(facts.vsyscall, Some(Vsyscall::Xonly));
+        assert_eq!(facts.ia32, Some(true));
+    }
+}
+
+#[test]
+fn the_other_answers() {
+    let root = Root::new(
+        "other",
+        &[
+            ("proc/filesystems", "ext4\n"),
+            ("sys/fs/cgroup/memory/x", ""),
+            ("proc/self/maps", "7f00-7f01 r-xp 0 0 0 [vdso]\n"),
+            ("proc/cmdline", "quiet ia32_emulation=0"),
+            ("proc/modules", "ip_tables 1 0 - Live\n"),
+            ("proc/sys/kernel/osrelease", "4.18.0\n"),
+        ],
+    );
+    let facts = root.facts();
+    assert_eq!(facts.selinux, Some(Selinux::Disabled));
+    assert_eq!(facts.cgroup, Some(1));
+    assert_eq!(
+        facts.modules, None,
+        "what is loaded tells nothing of what could be"
+    );
+    if facts.architecture.as_deref() == Some("amd64") {
+        assert_eq!(facts.vsyscall, Some(Vsyscall::None));
+        assert_eq!(facts.ia32, Some(false));
+    }
+}
+
+#[test]
+fn this_machine_is_one() {
+    let facts = Machine::local().facts();
+    assert!(is_root(Path::new("/")));
+    assert!(facts.kernel.is_some());
+    assert!(facts.page_size.is_some_and(u32::is_power_of_two));
+}
