@@ -1,5 +1,6 @@
 //! Distributions and what the published tables say of each release.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -36,7 +37,7 @@ impl Distribution {
     pub fn is_incomplete(&self) -> bool {
         self.version.is_empty()
             && self.release().is_none()
-            && RELEASES.iter().any(|row| row.id == self.id)
+            && RELEASES.contains_key(self.id.as_str())
     }
 
     /// The version as numbers, if it is made of numbers.
@@ -46,36 +47,30 @@ impl Distribution {
 
     /// What the tables know of this release. A point release is looked up under its parents: 9.4, then 9.
     pub fn release(&self) -> Option<&'static Release> {
-        let mut rows = RELEASES.iter().filter(|row| row.id == self.id);
-        let exact = |version: &str| {
-            RELEASES
-                .iter()
-                .find(|row| row.id == self.id && row.version == version)
-        };
-        if rows.clone().any(|row| row.version == ROLLING) {
-            return rows.find(|row| row.version == ROLLING);
+        let rows = RELEASES.get(self.id.as_str())?;
+        let named = |version: &str| rows.iter().find(|row| row.version == version);
+        if let Some(row) = named(ROLLING).or_else(|| named(&self.version)) {
+            return Some(row);
         }
-        exact(&self.version).or_else(|| {
-            let mut version = self.dotted()?;
-            loop {
-                let row = rows
-                    .clone()
-                    .find(|row| row.version.parse::<DottedVersion>() == Ok(version.clone()));
-                if row.is_some() {
-                    return row;
-                }
-                let parent = version.parent()?;
-                // Where the table tells point releases (SLES 15.1 to 15.7), the row of the parent is one of them.
-                let told = |row: &Release| {
-                    let release: Option<DottedVersion> = row.version.parse().ok();
-                    release.is_some_and(|it| it.starts_with(&parent) && it != parent)
-                };
-                if rows.clone().any(told) {
-                    return None;
-                }
-                version = parent;
+        let mut version = self.dotted()?;
+        loop {
+            let row = rows
+                .iter()
+                .find(|row| row.dotted.as_ref() == Some(&version));
+            if row.is_some() {
+                return row;
             }
-        })
+            let parent = version.parent()?;
+            // Where the table tells point releases (SLES 15.1 to 15.7), the row of the parent is one of them.
+            let told = |row: &Release| {
+                let release = row.dotted.as_ref();
+                release.is_some_and(|it| it.starts_with(&parent) && *it != parent)
+            };
+            if rows.iter().any(told) {
+                return None;
+            }
+            version = parent;
+        }
     }
 
     /// The distribution whose row of a vendor's matrix speaks for this host: Red Hat's CoreOS is the RHEL that its kernel names.
@@ -114,6 +109,8 @@ pub enum Certainty {
 pub struct Release {
     id: &'static str,
     version: &'static str,
+    /// The version as numbers, if it is made of numbers.
+    dotted: Option<DottedVersion>,
     /// glibc, where the C library is glibc.
     pub glibc: Option<DottedVersion>,
     /// Whether this glibc still compares its ABI note with the kernel (glibc before 2.36), and how certain the note is.
@@ -152,10 +149,15 @@ impl Release {
 /// The version of a row that stands for every release of a rolling distribution.
 const ROLLING: &str = "*";
 
-static RELEASES: LazyLock<Vec<Release>> = LazyLock::new(|| {
-    rows(include_str!("../data/distributions.tsv"))
-        .filter_map(|row| release(&row))
-        .collect()
+/// The releases of each distribution, by its ID.
+static RELEASES: LazyLock<HashMap<&'static str, Vec<Release>>> = LazyLock::new(|| {
+    let mut releases: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows(include_str!("../data/distributions.tsv")) {
+        if let Some(release) = release(&row) {
+            releases.entry(release.id).or_default().push(release);
+        }
+    }
+    releases
 });
 
 /// The fields of each row of a table: tabs between, `#` before comments, one line of headings.
@@ -200,6 +202,7 @@ fn release(row: &[&'static str]) -> Option<Release> {
     Some(Release {
         id,
         version,
+        dotted: version.parse().ok(),
         glibc: (libc == "glibc")
             .then(|| libc_version.parse().ok())
             .flatten(),
@@ -254,8 +257,9 @@ mod tests {
     #[test]
     fn every_row_of_the_table_can_be_read() {
         let rows: Vec<_> = rows(include_str!("../data/distributions.tsv")).collect();
-        assert_eq!(rows.len(), RELEASES.len());
-        for release in RELEASES.iter() {
+        let releases = || RELEASES.values().flatten();
+        assert_eq!(rows.len(), releases().count());
+        for release in releases() {
             assert!(
                 !release.source.is_empty(),
                 "{} {}",

@@ -113,6 +113,36 @@ impl DottedVersion {
         self.0.starts_with(&prefix.0)
     }
 
+    /// The version of these numbers, if there are any.
+    pub(crate) fn from_numbers(numbers: impl Iterator<Item = u64>) -> Option<Self> {
+        let numbers: Vec<_> = numbers.collect();
+        (!numbers.is_empty()).then_some(Self(numbers))
+    }
+
+    /// Compares with the numbers of another version, without building it: rules compare with what they know by heart.
+    fn compare(&self, other: impl Iterator<Item = u64>) -> Ordering {
+        let mut own = self.0.iter().copied();
+        for number in other {
+            match own.next().unwrap_or_default().cmp(&number) {
+                Ordering::Equal => {}
+                order => return order,
+            }
+        }
+        // Zeros at the end do not count.
+        match own.any(|number| number > 0) {
+            true => Ordering::Greater,
+            false => Ordering::Equal,
+        }
+    }
+
+    /// Whether this is `first` or newer. Anything in `first` that is no number counts as zero.
+    pub fn is_at_least(&self, first: &str) -> bool {
+        let numbers = first
+            .split('.')
+            .map(|part| part.parse().unwrap_or_default());
+        self.compare(numbers) != Ordering::Less
+    }
+
     /// Major and minor number: the branch that a fix is carried back to.
     pub fn branch(&self) -> (u64, u64) {
         (self.major(), self.0.get(1).copied().unwrap_or_default())
@@ -146,18 +176,7 @@ impl FromStr for DottedVersion {
 
 impl Ord for DottedVersion {
     fn cmp(&self, other: &Self) -> Ordering {
-        let length = self.0.len().max(other.0.len());
-        let padded = |version: &Self| -> Vec<u64> {
-            let zeros = std::iter::repeat(0);
-            version
-                .0
-                .iter()
-                .copied()
-                .chain(zeros)
-                .take(length)
-                .collect()
-        };
-        padded(self).cmp(&padded(other))
+        self.compare(other.0.iter().copied())
     }
 }
 

@@ -53,11 +53,39 @@ measure_process() {
   fi
   alone "$BENCH" admission --webhook "$WEBHOOK" --scratch "$SCRATCH" --address "$ADDRESS"
   alone "$BENCH" cold
+  "$BENCH" evaluate
+  measure_layers
   if command -v docker-registry >/dev/null; then
     alone "$PWD/tests/bench/with-registry.sh" "$SCRATCH" "$BENCH" cold --images 200
   else
     left_out "cold image from docker-registry: apt-get install docker-registry"
   fi
+}
+
+# What this machine has installed, as one layer: some hundred megabytes, made once.
+measure_layers() {
+  local layout=$SCRATCH/layout blobs=$SCRATCH/layout/blobs/sha256 layer config
+  mkdir -p "$blobs"
+  find /usr/bin /usr/lib -xdev -type f -size -60M 2>/dev/null | head -n 3000 |
+    tar -cf "$SCRATCH/layer" --no-recursion -T - 2>/dev/null
+  blob() { # FILE  moves it to its digest, and prints its descriptor
+    local digest size
+    digest=$(sha256sum <"$1" | cut -d' ' -f1)
+    size=$(stat -c %s "$1")
+    mv "$1" "$blobs/$digest"
+    printf '"digest": "sha256:%s", "size": %d' "$digest" "$size"
+  }
+  printf '{"os": "linux", "architecture": "amd64", "config": {"Entrypoint": ["/usr/bin/env"]}, "rootfs": {"type": "layers", "diff_ids": ["sha256:%s"]}}' \
+    "$(sha256sum <"$SCRATCH/layer" | cut -d' ' -f1)" >"$SCRATCH/config"
+  gzip -1 "$SCRATCH/layer"
+  layer=$(blob "$SCRATCH/layer.gz")
+  config=$(blob "$SCRATCH/config")
+  printf '{"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json", %s}, "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", %s}]}' \
+    "$config" "$layer" >"$SCRATCH/manifest"
+  printf '{"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", %s}]}' \
+    "$(blob "$SCRATCH/manifest")" >"$layout/index.json"
+  printf '{"imageLayoutVersion": "1.0.0"}' >"$layout/oci-layout"
+  "$BENCH" layers --layout "$layout"
 }
 
 # A namespace without processes is what a dead cluster left behind: up.sh removes it.

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// What the webhook adds to a pod that fits: the API server's work on a patch belongs to the floor.
-const PATCH: &str = r#"[{"op":"add","path":"/metadata/annotations","value":{"hostfit.dev/hosts":"2/2","hostfit.dev/verdict":"Pass"}}]"#;
+const PATCH: &str = r#"[{"op":"add","path":"/metadata/annotations","value":{"hostfit.dev/hosts":"2/2","hostfit.dev/verdict":"Floor"}}]"#;
 
 async fn answer(body: Body, patch: Option<&str>) -> Response {
     let Ok(bytes) = to_bytes(body, 8 << 20).await else {

@@ -9,8 +9,10 @@ use clap::Parser;
 
 mod admission;
 mod cold;
+mod evaluate;
 mod fleet;
 mod floor;
+mod layers;
 mod load;
 mod rows;
 mod server;
@@ -26,6 +28,10 @@ enum Command {
     Admission(admission::Args),
     /// A cold image beside two raw round trips.
     Cold(cold::Args),
+    /// All rules on one pod.
+    Evaluate,
+    /// Facts of a layer beside unpacking and hashing it.
+    Layers(layers::Args),
     /// The floor: the webhook's TLS, HTTP loop and parse, and a fixed answer.
     Floor(floor::Args),
     /// Load on one URL; prints one line of JSON.
@@ -65,6 +71,8 @@ fn main() -> anyhow::Result<()> {
         match command {
             Command::Admission(args) => admission::run(args).await,
             Command::Cold(args) => cold::run(args).await,
+            Command::Evaluate => evaluate::run(),
+            Command::Layers(args) => layers::run(args).await,
             Command::Floor(args) => floor::run(args).await,
             Command::Load(args) => load::run(args).await,
             Command::Row(args) => rows::run(args),

@@ -45,19 +45,50 @@ load() {
     --body "$SCRATCH/pod" "$@" >"$SCRATCH/result"
   [ "$(jq .errors "$SCRATCH/result")" = 0 ] || { jq -r .first "$SCRATCH/result" >&2; return 1; }
 }
-is_judged() { load --connections 1 --requests 1 && jq -e '.first | fromjson | .metadata.annotations["hostfit.dev/verdict"]' "$SCRATCH/result"; }
-is_not_judged() { ! is_judged; }
-
-switch_on() {
-  kubectl create -f "$SCRATCH/configurations" >/dev/null
-  eventually 20 "the webhook is called" is_judged
+# The verdict that a new pod is annotated with, or nothing.
+verdict() {
+  load --connections 1 --requests 1
+  jq -r '.first | fromjson | .metadata.annotations["hostfit.dev/verdict"] // ""' "$SCRATCH/result"
 }
-switch_off() {
-  kubectl delete -f "$SCRATCH/configurations" >/dev/null
-  eventually 20 "the webhook is no longer called" is_not_judged
+is_called_by() { # ours|floor|nobody
+  case $1:$(verdict) in
+    ours:Pass | ours:Warn | ours:Unknown | floor:Floor | nobody:) ;;
+    *) return 1 ;;
+  esac
 }
 
-# measure ON|OFF  appends to a file for each number.
+switch_on() { # ours|floor
+  kubectl create -f "$SCRATCH/$1" >/dev/null
+  eventually 20 "the API server calls $1" is_called_by "$1"
+}
+switch_off() { # ours|floor
+  kubectl delete -f "$SCRATCH/$1" >/dev/null
+  eventually 20 "the API server calls nobody" is_called_by nobody
+}
+
+# What any webhook costs: the same two calls, answered by a process that reads the pod and says the same to all.
+start_floor() {
+  local tls=$SCRATCH/tls node
+  mkdir -p "$tls"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=floor \
+    -addext subjectAltName=DNS:floor.hostfit.svc -keyout "$tls/tls.key" -out "$tls/tls.crt" 2>/dev/null
+  node=${SERVER#https://}
+  node=${node%:*}
+  $CONTEXT "$BENCH" floor --listen "$node:10251" --tls-dir "$tls" &
+  FLOOR=$!
+  trap 'kill "$FLOOR" 2>/dev/null || true; rm -rf "$OUTPUT" "$SCRATCH"' EXIT
+  kubectl apply -f - >/dev/null <<END
+{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "floor", "namespace": "hostfit"}, "spec": {"ports": [{"name": "https", "port": 443}]}}
+---
+{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+  "metadata": {"name": "floor", "namespace": "hostfit", "labels": {"kubernetes.io/service-name": "floor"}},
+  "ports": [{"name": "https", "port": 10251}], "endpoints": [{"addresses": ["$node"], "conditions": {"ready": true}}]}
+END
+  jq --arg bundle "$(base64 -w0 "$tls/tls.crt")" '.items[] |= (.metadata.name = "floor" | .webhooks[].clientConfig |=
+    (.service.name = "floor" | .caBundle = $bundle))' "$SCRATCH/ours" >"$SCRATCH/floor"
+}
+
+# measure ours|floor|nobody  appends to a file for each number.
 measure() {
   load --connections 16 --seconds 3
   jq .rate "$SCRATCH/result" >>"$SCRATCH/$1-rate-16"
@@ -67,24 +98,36 @@ measure() {
   jq .p99 "$SCRATCH/result" >>"$SCRATCH/$1-p99-1"
 }
 
-pairs() { paste "$SCRATCH/on-$1" "$SCRATCH/off-$1" >"$SCRATCH/pairs"; }
+# compare NUMBER ONE OTHER NAME OPTION…
+compare() {
+  local number=$1 one=$2 other=$3 name=$4
+  shift 4
+  paste "$SCRATCH/$one-$number" "$SCRATCH/$other-$number" >"$SCRATCH/pairs"
+  row "$SCRATCH/pairs" --name "$name" "$@"
+}
 
 compare_creations() {
   local round
   kubectl get "$CONFIGURATIONS" -l app.kubernetes.io/instance=hostfit -o json |
-    jq 'del(.items[].metadata["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"])' >"$SCRATCH/configurations"
-  is_judged >/dev/null
+    jq 'del(.items[].metadata["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"])' >"$SCRATCH/ours"
+  start_floor
+  is_called_by ours
   for round in $(seq "$ROUNDS"); do
-    [ "$round" = 1 ] || switch_on
-    measure on
-    switch_off
-    measure off
+    [ "$round" = 1 ] || switch_on ours
+    measure ours
+    switch_off ours
+    switch_on floor
+    measure floor
+    switch_off floor
+    measure nobody
   done
-  switch_on
-  pairs rate-16 && row "$SCRATCH/pairs" --name "pod creations, 16 connections" --unit /s --at-least 0.5
-  pairs p99-16 && row "$SCRATCH/pairs" --name "pod creations, 16 connections, p99" --unit ms
-  pairs p50-1 && row "$SCRATCH/pairs" --name "pod creations, 1 connection, median" --unit ms
-  pairs p99-1 && row "$SCRATCH/pairs" --name "pod creations, 1 connection, p99" --unit ms
+  switch_on ours
+  compare rate-16 ours nobody "pod creations, 16 connections" --unit /s --at-least 0.5
+  compare rate-16 floor nobody "… fixed answers in place of ours" --unit /s
+  compare rate-16 ours floor "… ours beside fixed answers" --unit /s
+  compare p99-16 ours nobody "pod creations, 16 connections, p99" --unit ms
+  compare p50-1 ours nobody "pod creations, 1 connection, median" --unit ms
+  compare p99-1 ours nobody "pod creations, 1 connection, p99" --unit ms
 }
 
 # memory PROGRAM  anonymous resident memory of its largest process in the cluster, in MiB.

@@ -2,7 +2,6 @@
 
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
-use crate::matrix::programs::at_least;
 use crate::matrix::{Cell, Outcome, Said};
 
 /// Versions of systemd that know the unified hierarchy: in part, and in practice.
@@ -15,7 +14,7 @@ const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE";
 pub(super) fn systemd_on_v2(cell: &Cell<'_>) -> Outcome {
     let systemd = cell
         .systemd()
-        .filter(|(version, _)| !at_least(version, KNOWS_V2.1));
+        .filter(|(version, _)| !version.is_at_least(KNOWS_V2.1));
     let Some((version, evidence)) = systemd else {
         return Outcome::Compatible;
     };
@@ -28,7 +27,8 @@ pub(super) fn systemd_on_v2(cell: &Cell<'_>) -> Outcome {
             host: "has cgroup v2".to_owned(),
             fix: "use an image with a newer systemd (ubi8-init, ubi9-init)".to_owned(),
             evidence: Some(evidence),
-            doubt: at_least(&version, KNOWS_V2.0)
+            doubt: version
+                .is_at_least(KNOWS_V2.0)
                 .then_some("from 226 on it knows it in part: try it there"),
         }),
         Some(_) => Outcome::Compatible,
@@ -39,7 +39,7 @@ pub(super) fn systemd_on_v2(cell: &Cell<'_>) -> Outcome {
 pub(super) fn systemd_on_v1(cell: &Cell<'_>) -> Outcome {
     let systemd = cell
         .systemd()
-        .filter(|(version, _)| at_least(version, REFUSES_V1.0));
+        .filter(|(version, _)| version.is_at_least(REFUSES_V1.0));
     let Some((version, evidence)) = systemd else {
         return Outcome::Compatible;
     };
@@ -49,7 +49,7 @@ pub(super) fn systemd_on_v1(cell: &Cell<'_>) -> Outcome {
         .get(FORCE)
         .or_else(|| cell.contents.env.get(FORCE));
     let is_forced = variable.is_some_and(|value| value == "1");
-    if is_forced && !at_least(&version, REFUSES_V1.1) {
+    if is_forced && !version.is_at_least(REFUSES_V1.1) {
         return Outcome::Compatible;
     }
     match cell.host.facts.cgroup {
@@ -77,7 +77,7 @@ pub(super) fn kubelet(cell: &Cell<'_>) -> Outcome {
     let (Some(1), Some(kubelet)) = (facts.cgroup, &facts.kubelet) else {
         return Outcome::Compatible;
     };
-    if !at_least(kubelet, KUBELET) {
+    if !kubelet.is_at_least(KUBELET) {
         return Outcome::Compatible;
     }
     cell.says(Said {

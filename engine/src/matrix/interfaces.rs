@@ -4,7 +4,6 @@
 use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Vsyscall};
 use crate::matrix::kernel::compares;
-use crate::matrix::programs::at_least;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::KernelVersion;
 
@@ -52,7 +51,7 @@ pub(super) fn vsyscall(cell: &Cell<'_>) -> Outcome {
         return Outcome::Compatible;
     }
     let libc = cell.libc().and_then(|libc| Some((libc.glibc()?, libc)));
-    let Some((glibc, libc)) = libc.filter(|(glibc, _)| !at_least(glibc, NO_VSYSCALL)) else {
+    let Some((glibc, libc)) = libc.filter(|(glibc, _)| !glibc.is_at_least(NO_VSYSCALL)) else {
         return Outcome::Compatible;
     };
     let is_debian = cell.files().is_some_and(|files| {
@@ -86,7 +85,7 @@ pub(super) fn systemd(cell: &Cell<'_>) -> Outcome {
     };
     let baseline = BASELINES
         .iter()
-        .find(|(first, _)| at_least(&version, first));
+        .find(|(first, _)| version.is_at_least(first));
     let needed = baseline.and_then(|(_, kernel)| kernel.parse::<KernelVersion>().ok());
     let Some(needed) = needed else {
         return Outcome::Compatible;

@@ -4,7 +4,6 @@
 use crate::fact::{Evidence, Strength};
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
-use crate::matrix::programs::at_least;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::DottedVersion;
 
@@ -17,22 +16,20 @@ const OPTIONS: [&str; 4] = [
     "_JAVA_OPTIONS",
 ];
 
-/// A Java version: 8u342 and 1.8.0_342 are 8.342, 11.0.16.1 is itself.
+/// A Java version: 8u342 and 1.8.0_342 are 8.342, 11.0.16.1 is itself. What comes after the numbers is a build.
 fn parse(text: &str) -> Option<DottedVersion> {
-    let text = text
-        .trim()
-        .trim_start_matches("jdk-")
-        .trim_start_matches("jdk");
-    let text = text
-        .strip_prefix("1.8.0_")
-        .map_or_else(|| text.to_owned(), |update| format!("8.{update}"));
-    let text = text.replacen("8u", "8.", usize::from(text.starts_with("8u")));
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
-    let numbers = text.get(..end.unwrap_or(text.len()))?;
-    match numbers.trim_end_matches('.') {
-        "1.8.0" => "8".parse().ok(),
-        numbers => numbers.parse().ok(),
-    }
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '_' | 'u'));
+    let text = text.get(..end.unwrap_or(text.len()))?;
+    let numbers = text
+        .split(['.', '_', 'u'])
+        .map_while(|part| part.parse().ok());
+    // Until 8 the major release stood second, and the update fourth.
+    let skipped = text.starts_with("1.");
+    let kept = numbers
+        .enumerate()
+        .filter(|(index, _)| !skipped || matches!(index, 1 | 3));
+    DottedVersion::from_numbers(kept.map(|(_, number)| number))
 }
 
 /// The Java of the image, unless somebody has given it its memory.
@@ -71,8 +68,8 @@ fn java(cell: &Cell<'_>) -> Option<(DottedVersion, String, Evidence)> {
 /// 14 never did; from 15 on all do.
 fn knows_v2(version: &DottedVersion) -> bool {
     match version.major() {
-        8 => at_least(version, "8.372"),
-        11 => at_least(version, "11.0.16"),
+        8 => version.is_at_least("8.372"),
+        11 => version.is_at_least("11.0.16"),
         major => major >= 15,
     }
 }
@@ -105,7 +102,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
 /// Fixes of JDK-8347129 (cpuset) and JDK-8349988 (memory). Those of 8, 11 and 17 are not verified.
 fn reads_proc_cgroups(version: &DottedVersion, controller: &str) -> (bool, Option<&'static str>) {
     const UNVERIFIED: Option<&str> = Some("which build has the fix is not verified: try it there");
-    let before = |first| !at_least(version, first);
+    let before = |first| !version.is_at_least(first);
     match (version.major(), controller) {
         (21, "cpuset") => (before("21.0.7"), None),
         (21, _) => (before("21.0.10"), None),
@@ -132,7 +129,7 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
         .filter(|it| looks(it))
         .collect();
     let facts = &cell.host.facts;
-    let is_old = |kernel: &crate::version::KernelVersion| !at_least(&kernel.dotted(), CAN_HIDE);
+    let is_old = |kernel: &crate::version::KernelVersion| !kernel.dotted().is_at_least(CAN_HIDE);
     if looked_for.is_empty() || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old)
     {
         return Outcome::Compatible;

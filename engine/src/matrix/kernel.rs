@@ -47,9 +47,7 @@ pub(super) const NO_CHECK: &str = "2.36";
 
 /// Whether this glibc compares ABI notes with the kernel.
 pub(super) fn compares(glibc: &DottedVersion) -> bool {
-    NO_CHECK
-        .parse::<DottedVersion>()
-        .is_ok_and(|first| *glibc < first)
+    !glibc.is_at_least(NO_CHECK)
 }
 
 /// `None` if the files do not tell: then the distribution's table does.

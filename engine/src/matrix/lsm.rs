@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Selinux};
-use crate::matrix::programs::at_least;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::package::{Family, PackageVersion};
 
@@ -23,7 +22,7 @@ enum Detection {
 
 fn detection(version: &PackageVersion) -> Detection {
     let upstream = version.upstream();
-    if upstream.is_none_or(|upstream| at_least(&upstream, FIXED)) {
+    if upstream.is_none_or(|upstream| upstream.is_at_least(FIXED)) {
         return Detection::Right;
     }
     if version.family() != Family::Rpm || !version.as_str().contains(".el6") {
@@ -121,7 +120,7 @@ pub(super) fn executable_stack(cell: &Cell<'_>) -> Outcome {
     let (Some(glibc), Some(object)) = (glibc, object) else {
         return Outcome::Compatible;
     };
-    if !at_least(glibc, REFUSES_STACKS) {
+    if !glibc.is_at_least(REFUSES_STACKS) {
         return Outcome::Compatible;
     }
     cell.says(Said {

@@ -23,7 +23,7 @@ pub(super) fn library(cell: &Cell<'_>) -> Outcome {
     // Older loaders do not look; where libc needs as much, HF101 has said it.
     let looks = libc
         .glibc()
-        .is_some_and(|it| at_least(it, CHECKS_LIBRARIES));
+        .is_some_and(|it| it.is_at_least(CHECKS_LIBRARIES));
     if !looks || libc.cpu_level >= Some(object.value) {
         return Outcome::Compatible;
     }
@@ -94,7 +94,7 @@ pub(super) fn avx(cell: &Cell<'_>) -> Outcome {
     let (name, first) = MONGO;
     let version = cell.contents.env.get(name);
     let version = version.and_then(|text| text.parse::<DottedVersion>().ok());
-    let Some(version) = version.filter(|version| at_least(version, first)) else {
+    let Some(version) = version.filter(|version| version.is_at_least(first)) else {
         return Outcome::Compatible;
     };
     // AVX comes after all of level 2 and is a part of level 3: in between some CPUs have it.
@@ -207,11 +207,4 @@ pub(super) fn pages(cell: &Cell<'_>) -> Outcome {
         ),
         _ => Outcome::Compatible,
     }
-}
-
-/// Whether a version is `first` or newer.
-pub(super) fn at_least(version: &DottedVersion, first: &str) -> bool {
-    first
-        .parse::<DottedVersion>()
-        .is_ok_and(|first| *version >= first)
 }

@@ -3,7 +3,6 @@
 use crate::fact::{Evidence, Strength};
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
-use crate::matrix::programs::at_least;
 use crate::matrix::{Cell, Outcome, Said};
 
 const MOST_NAMESPACES: &str = "user.max_user_namespaces";
@@ -40,7 +39,7 @@ pub(super) fn own_users(cell: &Cell<'_>) -> Outcome {
     let is_old = runtime
         .version
         .as_ref()
-        .is_some_and(|version| !at_least(version, "2.0.0"));
+        .is_some_and(|version| !version.is_at_least("2.0.0"));
     if runtime.name == "containerd" && is_old {
         return said(format!("runs {runtime}, which cannot do that"));
     }
@@ -49,7 +48,7 @@ pub(super) fn own_users(cell: &Cell<'_>) -> Outcome {
     };
     // Red Hat's kernels carry the feature back: their number says nothing.
     let is_told = kernel.enterprise_linux().is_none();
-    match is_told && !at_least(&kernel.dotted(), "6.3") {
+    match is_told && !kernel.dotted().is_at_least("6.3") {
         true => said(format!("has {kernel}")),
         false => Outcome::Compatible,
     }
@@ -115,7 +114,7 @@ pub(super) fn low_ports(cell: &Cell<'_>) -> Outcome {
     };
     let version = runtime.version.as_ref();
     let opens = match runtime.name.as_str() {
-        "containerd" => version.is_none_or(|it| at_least(it, "2.0.0")),
+        "containerd" => version.is_none_or(|it| it.is_at_least("2.0.0")),
         "cri-o" => false,
         _ => true,
     };

@@ -8,7 +8,6 @@ use crate::fact::Evidence;
 use crate::files::LibcKind;
 use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Runtime};
-use crate::matrix::programs::at_least;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::DottedVersion;
 use crate::workload::Seccomp;
@@ -76,7 +75,7 @@ const CALLS: [Call; 5] = [
 
 fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
     let libc = cell.libc()?;
-    let version = libc.glibc().filter(|version| at_least(version, first))?;
+    let version = libc.glibc().filter(|version| version.is_at_least(first))?;
     Some((format!("glibc {version}"), libc.evidence()))
 }
 
@@ -84,14 +83,14 @@ fn alpine(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
     let libc = cell.libc().filter(|libc| libc.kind == LibcKind::Musl)?;
     let seen = cell.files()?.distribution.as_ref()?;
     let version = seen.value.dotted()?;
-    let is_new = seen.value.id() == "alpine" && at_least(&version, first);
+    let is_new = seen.value.id() == "alpine" && version.is_at_least(first);
     is_new.then(|| (seen.value.to_string(), libc.evidence()))
 }
 
 fn coreutils(cell: &Cell<'_>) -> Option<(String, Evidence)> {
     cell.libc()?;
     let seen = cell.files()?.package(&["coreutils", "coreutils-single"])?;
-    let version = seen.value.upstream().filter(|it| at_least(it, "8.32"))?;
+    let version = seen.value.upstream().filter(|it| it.is_at_least("8.32"))?;
     Some((format!("coreutils {version}"), seen.evidence()))
 }
 
@@ -101,7 +100,7 @@ fn time64(cell: &Cell<'_>) -> Option<(String, Evidence)> {
     let version = libc
         .version
         .as_ref()
-        .filter(|it| is_small && at_least(it, "1.2"))?;
+        .filter(|it| is_small && it.is_at_least("1.2"))?;
     Some((format!("musl {version} on 32 bits"), libc.evidence()))
 }
 
@@ -145,18 +144,14 @@ fn filter(cell: &Cell<'_>) -> Filter {
 }
 
 fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
-    let Some((what, evidence)) = (call.makes)(cell) else {
-        return Outcome::Compatible;
-    };
     let applies = filter(cell);
-    if matches!(applies, Filter::No) {
-        return Outcome::Compatible;
-    }
+    let makes = || (call.makes)(cell);
+    // The host is looked at first: nearly all of them know every call.
     let Some(runtime) = &cell.host.facts.runtime else {
         // Kubernetes' default is no filter: that alone raises no question, an old runtime does.
         return match applies {
-            Filter::Yes => Outcome::missing(HostFact::Runtime),
-            Filter::No | Filter::Unknown => Outcome::Compatible,
+            Filter::Yes if makes().is_some() => Outcome::missing(HostFact::Runtime),
+            _ => Outcome::Compatible,
         };
     };
     let first = match runtime.name.as_str() {
@@ -165,15 +160,24 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
         // Which CRI-O brings which profile is not verified: nothing is known against it.
         _ => return Outcome::Compatible,
     };
-    let Some(version) = &runtime.version else {
-        return Outcome::missing(HostFact::Runtime);
-    };
     let old_library = call.libseccomp.zip(cell.host.facts.libseccomp.as_ref());
-    let old_library = old_library.filter(|(first, own)| !at_least(own, first));
-    let host = match old_library {
-        _ if !knows(version, first) => format!("runs {runtime}, whose profile does not know it"),
-        Some((_, own)) => format!("has libseccomp {own}, which does not know it"),
-        None => return Outcome::Compatible,
+    let old_library = old_library.filter(|(first, own)| !own.is_at_least(first));
+    let is_old = runtime
+        .version
+        .as_ref()
+        .map(|version| !knows(version, first));
+    if matches!(applies, Filter::No) || (is_old == Some(false) && old_library.is_none()) {
+        return Outcome::Compatible;
+    }
+    let Some((what, evidence)) = makes() else {
+        return Outcome::Compatible;
+    };
+    let host = match (is_old, old_library) {
+        (None, _) => return Outcome::missing(HostFact::Runtime),
+        (Some(false), Some((_, own))) => {
+            format!("has libseccomp {own}, which does not know it")
+        }
+        _ => format!("runs {runtime}, whose profile does not know it"),
     };
     if matches!(applies, Filter::Unknown) {
         return Outcome::missing(HostFact::SeccompDefault);
@@ -199,15 +203,16 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
 
 /// Whether a version is at or after the first of its own branch, or after all branches.
 fn knows(version: &DottedVersion, first: &[&str]) -> bool {
-    let parsed = first
-        .iter()
-        .filter_map(|it| it.parse::<DottedVersion>().ok());
-    let parsed: Vec<_> = parsed.collect();
-    let same_branch = |it: &&DottedVersion| it.branch() == version.branch();
-    match parsed.iter().find(same_branch) {
-        Some(first) => version >= first,
-        None => parsed.last().is_none_or(|last| version >= last),
-    }
+    let branch = |text: &str| {
+        let mut numbers = text.split('.').map(|part| part.parse().unwrap_or_default());
+        (
+            numbers.next().unwrap_or_default(),
+            numbers.next().unwrap_or_default(),
+        )
+    };
+    let own = first.iter().find(|first| branch(first) == version.branch());
+    own.or(first.last())
+        .is_none_or(|first| version.is_at_least(first))
 }
 
 /// HF215: `io_uring_setup: Operation not permitted`.
@@ -235,7 +240,7 @@ pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
         })
     };
     let numbers = kernel.dotted();
-    if !at_least(&numbers, "5.1") {
+    if !numbers.is_at_least("5.1") {
         return said(
             format!("has {kernel}, and io_uring is in 5.1"),
             "use newer nodes",
@@ -267,7 +272,7 @@ pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
 /// Profiles of containerd 2.0, Docker 25 and all of CRI-O leave io_uring out.
 fn blocks_io_uring(runtime: &Runtime) -> bool {
     let version = runtime.version.as_ref();
-    let since = |first| version.is_some_and(|version| at_least(version, first));
+    let since = |first| version.is_some_and(|version| version.is_at_least(first));
     match runtime.name.as_str() {
         "containerd" => since("2.0.0"),
         "docker" => since("25.0.0"),

@@ -82,8 +82,8 @@ impl Row {
 }
 
 fn matches((id, version): &(&str, DottedVersion), distribution: &Distribution) -> bool {
-    let release = distribution.dotted();
-    *id == distribution.id() && release.is_some_and(|release| release.starts_with(version))
+    let is_within = |release: DottedVersion| release.starts_with(version);
+    *id == distribution.id() && distribution.dotted().is_some_and(is_within)
 }
 
 /// The row that speaks of image and host.

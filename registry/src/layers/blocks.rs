@@ -50,14 +50,32 @@ impl<'a, R: Read> Data<'a, R> {
 
     /// So many bytes, or all that is left.
     pub(super) fn read_up_to(&mut self, most: usize) -> Result<Vec<u8>, ScanError> {
-        let count = self.left.min(most as u64);
         let mut bytes = Vec::new();
-        let read = (&mut self.tar).take(count).read_to_end(&mut bytes)?;
-        self.left -= read as u64;
-        match read as u64 == count {
-            true => Ok(bytes),
-            false => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+        self.append_up_to(most, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// So many bytes, or all that is left, after those of a buffer. It grows once, and by no more than comes.
+    pub(super) fn append_up_to(
+        &mut self,
+        most: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), ScanError> {
+        /// What a header claims is believed so far at once; beyond it as it comes.
+        const BELIEVED: u64 = 1 << 20;
+        let count = self.left.min(most as u64);
+        let mut open = count;
+        while open > 0 {
+            let part = open.min(BELIEVED);
+            buffer.reserve_exact(part as usize);
+            let read = (&mut self.tar).take(part).read_to_end(buffer)? as u64;
+            self.left -= read;
+            open -= read;
+            if read < part {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
         }
+        Ok(())
     }
 
     pub(super) fn skip(&mut self) -> Result<(), ScanError> {

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use hostfit_engine::files::Go;
 use hostfit_engine::version::{DottedVersion, KernelVersion};
 use object::read::elf::{Dyn as _, FileHeader, NoteIterator, ProgramHeader as _};
@@ -222,8 +222,13 @@ const PATTERNS: [&[u8]; 7] = [
     b"vermagic=",
 ];
 
-static SEARCH: LazyLock<AhoCorasick> =
-    LazyLock::new(|| AhoCorasick::new(PATTERNS).expect("seven short patterns make an automaton"));
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    // Only this kind is searched for with vector instructions.
+    let builder = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(PATTERNS);
+    builder.expect("seven short patterns make an automaton")
+});
 
 impl Texts {
     /// Looks through a part of the file. Of each text what follows it is there as well, unless the file ends.

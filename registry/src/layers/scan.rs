@@ -95,6 +95,8 @@ pub(crate) fn scan(mut tar: impl Read) -> Result<Layer, ScanError> {
     let mut entries = 0;
     let mut extension = Extension::default();
     let mut zeros = 0;
+    // Programs are looked into here, one after the other.
+    let mut bytes = Vec::new();
     loop {
         let mut block = [0; BLOCK];
         if !fill(&mut tar, &mut block)? {
@@ -149,7 +151,7 @@ pub(crate) fn scan(mut tar: impl Read) -> Result<Layer, ScanError> {
             return Err(Refused("the paths of a layer of it take more than 48 MiB").into());
         }
         let mode = header.mode().unwrap_or_default();
-        enter(&mut layer, path, kind, link, mode, data)?;
+        enter(&mut layer, path, kind, link, mode, data, &mut bytes)?;
         data.skip()?;
     }
     // A runtime reads to the end as well, and fails if there is none.
@@ -214,6 +216,7 @@ fn enter(
     link: Option<Vec<u8>>,
     mode: u32,
     data: &mut Data<'_, impl Read>,
+    bytes: &mut Vec<u8>,
 ) -> Result<(), ScanError> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
     if name == ".wh..wh..opq" {
@@ -247,7 +250,7 @@ fn enter(
         EntryType::Symlink => Entry::Link(target()?),
         EntryType::Link => Entry::HardLink(clean(target()?.as_bytes())?),
         EntryType::Regular | EntryType::Continuous => Entry::File {
-            said: look_into(&path, mode, data)?,
+            said: look_into(&path, mode, data, bytes)?,
         },
         EntryType::GNUSparse => {
             return Err(Refused("a layer of it holds a sparse file, which no image has").into());
@@ -264,6 +267,7 @@ fn look_into(
     path: &str,
     mode: u32,
     data: &mut Data<'_, impl Read>,
+    bytes: &mut Vec<u8>,
 ) -> Result<Option<Said>, ScanError> {
     if let Some(most) = wanted(path) {
         if data.left > most as u64 {
@@ -280,34 +284,33 @@ fn look_into(
     if !may_be_program || data.left < 4 {
         return Ok(None);
     }
-    let mut head = data.read_up_to(4)?;
-    if head.starts_with(b"#!") {
-        head.extend(data.read_up_to(SCRIPT)?);
-        let line = head.get(2..).unwrap_or_default();
+    bytes.clear();
+    data.append_up_to(4, bytes)?;
+    if bytes.starts_with(b"#!") {
+        data.append_up_to(SCRIPT, bytes)?;
+        let line = bytes.get(2..).unwrap_or_default();
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         return Ok(Some(Said::Script(
             String::from_utf8_lossy(line).into_owned(),
         )));
     }
-    if head != *b"\x7fELF" {
+    if *bytes != *b"\x7fELF" {
         return Ok(None);
     }
     let mut texts = Texts::default();
-    head.extend(data.read_up_to(STRUCTURE - 4)?);
-    texts.look(&head);
+    data.append_up_to(STRUCTURE - 4, bytes)?;
+    texts.look(bytes);
     if name.starts_with("ld-musl-") || name == "libc.so" {
-        texts.look_for_musl(&head);
+        texts.look_for_musl(bytes);
     }
-    let mut part = head
-        .get(head.len().saturating_sub(AFTER)..)
-        .unwrap_or_default()
-        .to_vec();
+    let elf = elf::read(bytes);
     while data.left > 0 {
-        part.extend(data.read_up_to(PART)?);
-        texts.look(&part);
-        part.drain(..part.len().saturating_sub(AFTER));
+        // What follows a text may stand in the next part.
+        bytes.drain(..bytes.len().saturating_sub(AFTER));
+        data.append_up_to(PART, bytes)?;
+        texts.look(bytes);
     }
-    Ok(elf::read(&head).map(|elf| Said::Elf(Box::new(Elf { texts, ..elf }))))
+    Ok(elf.map(|elf| Said::Elf(Box::new(Elf { texts, ..elf }))))
 }
 
 /// Objects that are never executable and are asked for nevertheless.
