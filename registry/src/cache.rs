@@ -109,6 +109,8 @@ fn weight(fact: &Fact<ImageFacts>) -> usize {
 fn platform_weight(facts: &PlatformFacts) -> usize {
     const PLATFORM: usize = 512;
     const TEXT: usize = 32;
+    // A score of paths, and what stands at them.
+    const FILES: usize = 8 << 10;
     let Some(contents) = facts.contents.value() else {
         return PLATFORM;
     };
@@ -119,7 +121,17 @@ fn platform_weight(facts: &PlatformFacts) -> usize {
         .chain_ids
         .iter()
         .map(|one| one.as_str().len() + TEXT);
-    PLATFORM + pairs.sum::<usize>() + history.sum::<usize>() + digests.sum::<usize>()
+    let start = &contents.start;
+    let words = start.command.iter().chain(&start.path);
+    let words = words.chain([&start.folder, &start.user]);
+    let words = words.map(|text| text.len() + TEXT);
+    let files = contents.files.as_ref().map_or(0, |_| FILES);
+    PLATFORM
+        + pairs.sum::<usize>()
+        + history.sum::<usize>()
+        + digests.sum::<usize>()
+        + words.sum::<usize>()
+        + files
 }
 
 #[cfg(test)]

@@ -97,22 +97,20 @@ pub(crate) fn config(
     for (key, value) in manifest.annotations {
         labels.entry(key).or_insert(value);
     }
+    let mut room = KEEP;
+    let mut path = execution.env.0.iter();
+    let path = path.find_map(|line| Some(line.strip_prefix("PATH=")?.to_owned()));
+    let words = [words(execution.entrypoint), words(execution.cmd)].concat();
+    let ports = execution.exposed_ports.iter().flat_map(BTreeMap::keys);
     let start = Start {
-        path: execution
-            .env
-            .0
-            .iter()
-            .find_map(|line| Some(line.strip_prefix("PATH=")?.to_owned())),
-        folder: execution.working_dir.unwrap_or_default(),
-        user: execution.user.unwrap_or_default(),
-        ports: execution
-            .exposed_ports
-            .iter()
-            .flat_map(BTreeMap::keys)
+        path: path.map(|path| cut(path, &mut room)),
+        folder: cut(execution.working_dir.unwrap_or_default(), &mut room),
+        user: cut(execution.user.unwrap_or_default(), &mut room),
+        ports: ports
             .filter_map(|port| port.split('/').next()?.parse().ok())
             .take(PORTS)
             .collect(),
-        command: [words(execution.entrypoint), words(execution.cmd)].concat(),
+        command: words.into_iter().map(|word| cut(word, &mut room)).collect(),
     };
     let env = execution.env.0.into_iter().map(|line| {
         let (key, value) = line.split_once('=').unwrap_or((&line, ""));
