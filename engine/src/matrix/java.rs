@@ -2,10 +2,11 @@
 //! lists what it looks for. Both take the node's memory for theirs, and are killed.
 
 use crate::fact::{Evidence, Strength};
+use crate::files::Seen;
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Said};
-use crate::version::DottedVersion;
+use crate::version::{DottedVersion, KernelVersion};
 
 const VARIABLE: &str = "JAVA_VERSION";
 /// Variables from which a JVM, or the scripts around it, takes options.
@@ -32,8 +33,25 @@ fn parse(text: &str) -> Option<DottedVersion> {
     DottedVersion::from_numbers(kept.map(|(_, number)| number))
 }
 
+/// The Java of an image.
+struct Java<'a> {
+    version: DottedVersion,
+    /// The version as it is written.
+    text: &'a str,
+    /// The file that tells it; none for the environment.
+    file: Option<&'a Seen<String>>,
+}
+
+impl Java<'_> {
+    fn evidence(&self) -> Evidence {
+        let stated = || format!("{VARIABLE} of the environment");
+        let stated = || Evidence::new(Strength::Stated, stated());
+        self.file.map_or_else(stated, Seen::evidence)
+    }
+}
+
 /// The Java of the image, unless somebody has given it its memory.
-fn java(cell: &Cell<'_>) -> Option<(DottedVersion, String, Evidence)> {
+fn java<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
     let limits = |text: &str| text.contains("-Xmx") || text.contains("-XX:MaxRAM");
     let set = |name: &&str| {
         let value = cell
@@ -52,16 +70,16 @@ fn java(cell: &Cell<'_>) -> Option<(DottedVersion, String, Evidence)> {
         return None;
     }
     let file = cell.files().and_then(|files| files.java.as_ref());
-    if let Some(seen) = file {
-        return Some((parse(&seen.value)?, seen.value.clone(), seen.evidence()));
-    }
-    let text = cell.contents.env.get(VARIABLE)?;
-    let from = format!("{VARIABLE} of the environment");
-    Some((
-        parse(text)?,
-        text.clone(),
-        Evidence::new(Strength::Stated, from),
-    ))
+    let text = match file {
+        Some(seen) => &seen.value,
+        None => cell.contents.env.get(VARIABLE)?,
+    };
+    let version = parse(text)?;
+    Some(Java {
+        version,
+        text,
+        file,
+    })
 }
 
 /// The first build of each release that knows cgroup v2 (kubernetes.io, concepts/architecture/cgroups). 9, 10 and 12 to
@@ -78,12 +96,15 @@ const FIX: &str = "update the JDK, or set -Xmx and -XX:ActiveProcessorCount";
 
 /// HF301
 pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
-    let Some((version, text, evidence)) = java(cell) else {
-        return Outcome::Compatible;
-    };
-    if version.major() < 8 || knows_v2(&version) {
+    // The host is looked at first: it is at hand.
+    if cell.host.facts.cgroup == Some(1) {
         return Outcome::Compatible;
     }
+    let Some(java) = java(cell).filter(|it| it.version.major() >= 8 && !knows_v2(&it.version))
+    else {
+        return Outcome::Compatible;
+    };
+    let text = java.text;
     match cell.host.facts.cgroup {
         None => Outcome::missing(HostFact::Cgroup),
         Some(2) => cell.says(Said {
@@ -92,7 +113,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
             image: format!("holds Java {text}, which does not see the limits of cgroup v2"),
             host: "has cgroup v2".to_owned(),
             fix: FIX.to_owned(),
-            evidence: Some(evidence),
+            evidence: Some(java.evidence()),
             doubt: None,
         }),
         Some(_) => Outcome::Compatible,
@@ -119,25 +140,27 @@ const CAN_HIDE: &str = "6.12";
 
 /// HF302: `One or more required controllers disabled at kernel level.`
 pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
-    let Some((version, text, evidence)) = java(cell).filter(|(version, ..)| knows_v2(version))
-    else {
-        return Outcome::Compatible;
-    };
-    let looks = |controller: &&str| reads_proc_cgroups(&version, controller).0;
-    let looked_for: Vec<_> = ["memory", "cpuset"]
-        .into_iter()
-        .filter(|it| looks(it))
-        .collect();
+    const LOOKED_FOR: [&str; 2] = ["memory", "cpuset"];
     let facts = &cell.host.facts;
-    let is_old = |kernel: &crate::version::KernelVersion| !kernel.dotted().is_at_least(CAN_HIDE);
-    if looked_for.is_empty() || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old)
-    {
+    let is_old = |kernel: &KernelVersion| !kernel.dotted().is_at_least(CAN_HIDE);
+    let listed = facts.proc_cgroups.as_ref();
+    let lists_all = listed.is_some_and(|listed| LOOKED_FOR.iter().all(|it| listed.contains(*it)));
+    if lists_all || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old) {
         return Outcome::Compatible;
     }
-    let Some(listed) = &facts.proc_cgroups else {
+    let Some(java) = java(cell).filter(|java| knows_v2(&java.version)) else {
+        return Outcome::Compatible;
+    };
+    let (version, text) = (&java.version, java.text);
+    let looks = |controller: &&&str| reads_proc_cgroups(version, controller).0;
+    let mut looked_for = LOOKED_FOR.iter().filter(looks).peekable();
+    if looked_for.peek().is_none() {
+        return Outcome::Compatible;
+    }
+    let Some(listed) = listed else {
         return Outcome::missing(HostFact::ProcCgroups);
     };
-    let Some(missing) = looked_for.into_iter().find(|it| !listed.contains(*it)) else {
+    let Some(missing) = looked_for.find(|it| !listed.contains(**it)) else {
         return Outcome::Compatible;
     };
     cell.says(Said {
@@ -146,10 +169,10 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
         image: format!("holds Java {text}, which looks for {missing} in /proc/cgroups"),
         host: "does not list it".to_owned(),
         fix: FIX.to_owned(),
-        evidence: Some(evidence),
+        evidence: Some(java.evidence()),
         doubt: cell
             .other_kernel()
-            .or(reads_proc_cgroups(&version, missing).1),
+            .or(reads_proc_cgroups(version, missing).1),
     })
 }
 
