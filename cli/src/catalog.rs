@@ -8,6 +8,7 @@ use hostfit_engine::host::builtin;
 use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 
 use crate::exit::{Exit, Trouble};
+use crate::out::say;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -48,17 +49,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Trouble> {
 }
 
 fn list(what: Option<What>) {
-    println!("rules {RULES_VERSION} of {RULES_PUBLISHED}");
+    say!("rules {RULES_VERSION} of {RULES_PUBLISHED}");
     if what != Some(What::Hosts) {
-        println!("\ncodes");
+        say!("\ncodes");
         for code in Code::ALL {
-            println!("  {code}  {}", code.title());
+            say!("  {code}  {}", code.title());
         }
     }
     if what != Some(What::Codes) {
-        println!("\nhosts (--host builtin/NAME)");
+        say!("\nhosts (--host builtin/NAME)");
         for host in builtin::hosts() {
-            println!(
+            say!(
                 "  {:<18} {}",
                 host.name.0,
                 line(&HostFacts::from(&host.facts))
@@ -89,14 +90,14 @@ fn show(name: &str) -> anyhow::Result<()> {
         let section = length
             .and_then(|length| section.get(..length + 1))
             .unwrap_or(section);
-        println!("{}", section.trim().trim_start_matches("## "));
+        say!("{}", section.trim().trim_start_matches("## "));
         return Ok(());
     }
     let short = name.trim_start_matches("builtin/");
     if let Some(host) = builtin::hosts().iter().find(|host| host.name.0 == short) {
         let facts = serde_saphyr::to_string(&HostFacts::from(&host.facts))?;
-        println!("builtin/{short}\n{}", facts.trim_end());
-        println!("source: {}", builtin::source(short).unwrap_or_default());
+        say!("builtin/{short}\n{}", facts.trim_end());
+        say!("source: {}", builtin::source(short).unwrap_or_default());
         return Ok(());
     }
     let codes = Code::ALL.iter().map(|code| code.as_str());

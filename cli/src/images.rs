@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::check::Output;
 use crate::exit::{Exit, Trouble};
+use crate::out::say;
 use crate::print;
 use crate::read::{Image, Reader};
 
@@ -40,8 +41,8 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
     });
     match args.output {
         Output::Table => {}
-        Output::Json => println!("{}", serde_json::to_string_pretty(&document)?),
-        Output::Yaml => print!("{}", serde_saphyr::to_string(&document)?),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&document)?),
+        Output::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(&document)?)),
     }
     Ok(Exit::Fine)
 }
@@ -52,22 +53,22 @@ fn table(image: &Image, catalog: &Catalog) {
         Fact::Known(facts, _) => facts,
         Fact::Unknown(gap) => {
             let finding = gap.finding();
-            println!(
+            say!(
                 "{name}\n  {}  image {}",
                 finding.code,
                 plain(&finding.image, 300)
             );
-            println!("         fix: {}", finding.fix);
+            say!("         fix: {}", finding.fix);
             return;
         }
     };
-    println!("{name}  {}", facts.digest);
+    say!("{name}  {}", facts.digest);
     for platform in &facts.platforms {
-        println!("  {}", platform.platform);
+        say!("  {}", platform.platform);
         let contents = match &platform.contents {
             Fact::Known(contents, _) => contents,
             Fact::Unknown(gap) => {
-                println!("    {}  {}", gap.code(), plain(&gap.finding().image, 300));
+                say!("    {}  {}", gap.code(), plain(&gap.finding().image, 300));
                 continue;
             }
         };
@@ -76,14 +77,14 @@ fn table(image: &Image, catalog: &Catalog) {
                 Value::String(text) => plain(text, 80),
                 other => other.to_string(),
             };
-            println!("    {:<20} {value:<24} {}", known.name, known.evidence);
+            say!("    {:<20} {value:<24} {}", known.name, known.evidence);
         }
         for contradiction in catalog.lineage(&image.reference, contents).contradictions {
-            println!("    but {}", plain(&contradiction, 300));
+            say!("    but {}", plain(&contradiction, 300));
         }
         let unread = contents.files.iter().flat_map(|files| &files.unread);
         for what in unread {
-            println!("    not read: {}", plain(what, 300));
+            say!("    not read: {}", plain(what, 300));
         }
     }
 }

@@ -7,7 +7,6 @@
 //! images REF…                 what is known of an image, with its evidence
 //! catalog list|show           rules, hosts and tables that are built in
 //! ```
-#![expect(clippy::print_stdout, reason = "results go to stdout")]
 
 use std::process::ExitCode;
 
@@ -18,10 +17,12 @@ mod check;
 mod exit;
 mod hosts;
 mod images;
+mod out;
 mod print;
 mod read;
 
 use exit::{Exit, Trouble};
+use out::say;
 
 /// Does this image fit the host it will land on, and will anyone support it there?
 #[derive(Debug, Parser)]
@@ -87,7 +88,7 @@ fn run(command: Command) -> Result<Exit, Trouble> {
         Command::Images(args) => blocking(images::run(args)),
         Command::Catalog(args) => catalog::run(&args),
         Command::Version => {
-            println!(
+            say!(
                 "hostfit {}, rules {} of {}",
                 env!("CARGO_PKG_VERSION"),
                 hostfit_engine::RULES_VERSION,

@@ -10,6 +10,7 @@ use hostfit_engine::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
 use crate::check::Cell;
+use crate::out::say;
 use crate::read::Image;
 
 /// Longest text of an image that is shown.
@@ -37,26 +38,26 @@ pub(crate) fn table(cells: &[Cell<'_>]) {
             plain(&cell.image.named, TEXT),
             plain(&cell.host.name.0, TEXT),
         );
-        println!("{verdict:<8} {image} on {host}");
+        say!("{verdict:<8} {image} on {host}");
         for finding in findings(cell) {
             let evidence = finding.evidence.iter();
             let evidence: String = evidence
                 .map(|it| format!("  [{}: {}]", it.strength, plain(&it.from, 80)))
                 .collect();
-            println!(
+            say!(
                 "  {}  {}{evidence}",
                 finding.code,
                 plain(&finding.message(), TEXT)
             );
-            println!("         fix: {}", plain(&finding.fix, TEXT));
+            say!("         fix: {}", plain(&finding.fix, TEXT));
         }
     }
     let [pass, warn, unknown, fail] = counts(cells);
-    println!("{pass} pass, {warn} warn, {fail} fail, {unknown} unknown");
+    say!("{pass} pass, {warn} warn, {fail} fail, {unknown} unknown");
     match unknown {
         0 => {}
-        1 => println!("1 could not be told: it is not a pass"),
-        many => println!("{many} could not be told: they are no passes"),
+        1 => say!("1 could not be told: it is not a pass"),
+        many => say!("{many} could not be told: they are no passes"),
     }
 }
 
@@ -72,7 +73,7 @@ fn counts(cells: &[Cell<'_>]) -> [usize; 4] {
 }
 
 pub(crate) fn json(cells: &[Cell<'_>], catalog: &Catalog) -> anyhow::Result<()> {
-    println!(
+    say!(
         "{}",
         serde_json::to_string_pretty(&document(cells, catalog))?
     );
@@ -80,7 +81,10 @@ pub(crate) fn json(cells: &[Cell<'_>], catalog: &Catalog) -> anyhow::Result<()> 
 }
 
 pub(crate) fn yaml(cells: &[Cell<'_>], catalog: &Catalog) -> anyhow::Result<()> {
-    print!("{}", serde_saphyr::to_string(&document(cells, catalog))?);
+    crate::out::write(format_args!(
+        "{}",
+        serde_saphyr::to_string(&document(cells, catalog))?
+    ));
     Ok(())
 }
 

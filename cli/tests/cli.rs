@@ -243,7 +243,7 @@ fn what_docker_saves_is_read_as_well() {
     fs::write(folder.0.join("app.tar"), archive).unwrap();
     let image = |name: &str| ["images".to_owned(), format!("docker-archive:app.tar{name}")];
     let says = ["distro_version", "10.0", "etc/os-release (file)"];
-    for name in ["", ":app:1"] {
+    for name in ["", ":app:1", ":docker.io/library/app:1"] {
         let [command, image] = image(name);
         check(&folder, &[&command, &image], 0, &says);
     }
@@ -252,6 +252,22 @@ fn what_docker_saves_is_read_as_well() {
     fs::write(folder.0.join("app.tar"), "no archive").unwrap();
     let [command, whole] = image("");
     check(&folder, &[&command, &whole], 2, &["cannot be read as tar"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_trouble() {
+    let folder = Folder::new("pipe");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hostfit"))
+        .args(["catalog", "list"])
+        .current_dir(&folder.0)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

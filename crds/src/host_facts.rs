@@ -219,20 +219,23 @@ fn page_size(value: Option<i32>) -> Result<Option<u32>, FactError> {
     })
 }
 
-/// `containerd-1.7.27`: the name, and the numbers after the last dash.
+/// `containerd-1.7.27`, or `containerd://1.7.27` as nodes write it: the name, and the numbers after it. What follows the
+/// numbers (`-k3s1`, `+bottlerocket`) is a vendor's.
 fn runtime(text: &str) -> host::Runtime {
-    match text
-        .rsplit_once('-')
-        .map(|(name, version)| (name, version.parse()))
-    {
-        Some((name, Ok(version))) => host::Runtime {
-            name: name.to_owned(),
-            version: Some(version),
-        },
-        _ => host::Runtime {
-            name: text.to_owned(),
-            version: None,
-        },
+    let (name, version) = text
+        .split_once("://")
+        .or_else(|| {
+            let mut dash = text.match_indices('-').map(|(at, _)| at);
+            let is_digit = |at: &usize| text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit);
+            let at = dash.find(is_digit)?;
+            Some((text.get(..at)?, text.get(at + 1..)?))
+        })
+        .unwrap_or((text, ""));
+    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let numbers = version.get(..end.unwrap_or(version.len()));
+    host::Runtime {
+        name: name.to_owned(),
+        version: numbers.and_then(|numbers| numbers.trim_end_matches('.').parse().ok()),
     }
 }
 
@@ -301,6 +304,21 @@ mod tests {
             cuda: Some("12.2".to_owned()),
             compute_capability: Some("8.0".to_owned()),
             ..HostFacts::default()
+        }
+    }
+
+    #[test]
+    fn runtimes_are_read_as_files_and_nodes_write_them() {
+        for (text, expected) in [
+            ("containerd-1.7.27", "containerd-1.7.27"),
+            ("containerd://1.5.0", "containerd-1.5.0"),
+            ("containerd-1.7.27-k3s1", "containerd-1.7.27"),
+            ("containerd://1.6.36+bottlerocket", "containerd-1.6.36"),
+            ("cri-o-1.29.5", "cri-o-1.29.5"),
+            ("docker://20.10.5", "docker-20.10.5"),
+            ("containerd", "containerd"),
+        ] {
+            assert_eq!(runtime(text).to_string(), expected);
         }
     }
 

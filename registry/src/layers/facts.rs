@@ -30,6 +30,10 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
         fips: fips(&root),
         ..Files::default()
     };
+    if let Some(first) = start.command.first().filter(|_| files.program.is_none()) {
+        let what = format!("the entrypoint {first} leads to no program in the image");
+        files.unread.push(what);
+    }
     for (path, found) in root.files() {
         match found.said() {
             Some(Said::Elf(elf)) => object(&mut files, path, elf),
@@ -135,8 +139,7 @@ fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
         if !STARTERS.contains(&name) {
             break;
         }
-        let next = rest.iter().position(|word| !word.starts_with('-'))?;
-        words = rest.get(next..)?;
+        words = after_options(rest)?;
     }
     let mut word = words.first()?.clone();
     let mut script = None;
@@ -153,6 +156,19 @@ fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
         }
     }
     None
+}
+
+/// What follows the options of such a program, two of which have a value of their own.
+fn after_options(mut words: &[String]) -> Option<&[String]> {
+    loop {
+        let (first, rest) = words.split_first()?;
+        words = match first.as_str() {
+            "--" => return Some(rest),
+            "-e" | "-p" | "-r" | "--rewrite" => rest.get(1..)?,
+            option if option.starts_with('-') => rest,
+            _ => return Some(words),
+        };
+    }
 }
 
 /// The interpreter of a script, seen through `env`.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hostfit_engine::fact::{Evidence, Fact, Strength};
-use hostfit_engine::image::{Digest, ImageFacts, PlatformFacts};
+use hostfit_engine::image::{Digest, ImageFacts, ImageRef, PlatformFacts};
 use serde::Deserialize;
 
 use super::{DOCUMENT, LocalError};
@@ -35,6 +35,10 @@ pub fn archive(path: &Path, name: Option<&str>) -> Result<SharedFacts, LocalErro
         problem,
     };
     let file = File::open(path).map_err(failed)?;
+    let mut magic = [0; 2];
+    if (&file).read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b] {
+        return Err(kind("it is compressed: unpack it with gunzip".to_owned()));
+    }
     // What the error says may hold any bytes of the file.
     let members = Members::list(&file).map_err(|_| kind("it cannot be read as tar".to_owned()))?;
     let list = members
@@ -50,7 +54,7 @@ pub fn archive(path: &Path, name: Option<&str>) -> Result<SharedFacts, LocalErro
     let chosen = match (name, images.as_slice()) {
         (Some(name), all) => all.iter().find(|image| {
             let tags = image.repo_tags.iter().flatten();
-            tags.into_iter().any(|tag| tag == name)
+            tags.into_iter().any(|tag| is_same(tag, name))
         }),
         (None, [one]) => Some(one),
         (None, _) => None,
@@ -69,6 +73,12 @@ pub fn archive(path: &Path, name: Option<&str>) -> Result<SharedFacts, LocalErro
         }
         Err(failure) => Fact::Unknown(failure.gap("of the archive")),
     }))
+}
+
+/// Whether two names mean one image: some tools write `docker.io/library/app:1` for `app:1`.
+fn is_same(one: &str, other: &str) -> bool {
+    let parse = |name: &str| name.parse::<ImageRef>().ok();
+    one == other || parse(one).is_some_and(|one| Some(one) == parse(other))
 }
 
 #[derive(Deserialize)]
