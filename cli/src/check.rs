@@ -7,7 +7,7 @@ use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
 use hostfit_engine::verdict::Judgement;
-use hostfit_engine::workload::{Placement, Role, Security, Workload, WorkloadImage};
+use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 use hostfit_registry::Settings;
 
 use crate::exit::{Exit, FailOn, Trouble};
@@ -87,8 +87,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
     }
     match args.output {
         Output::Table => print::table(&cells),
-        Output::Json => print::json(&cells, &catalog)?,
-        Output::Yaml => print::yaml(&cells, &catalog)?,
+        output => print::machine(output, &print::document(&cells, &catalog))?,
     }
     Ok(args.fail_on.exit(cells.iter().map(print::verdict)))
 }
@@ -106,18 +105,9 @@ fn fleet(host: &Host) -> Fleet {
 
 /// A pod of the image alone, which says nothing of itself.
 fn workload(image: &Image) -> Workload {
+    let reference = Ok(image.reference.clone());
     Workload {
-        images: vec![WorkloadImage {
-            name: "image".to_owned(),
-            role: Role::Container,
-            reference: Ok(image.reference.clone()),
-            has_own_command: false,
-            java_options: Vec::new(),
-            env: Default::default(),
-            wants_gpu: false,
-            is_host_process: false,
-            security: Security::default(),
-        }],
+        images: vec![WorkloadImage::new("image", Role::Container, reference)],
         placement: Placement::default(),
     }
 }

@@ -41,8 +41,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
     });
     match args.output {
         Output::Table => {}
-        Output::Json => say!("{}", serde_json::to_string_pretty(&document)?),
-        Output::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(&document)?)),
+        output => print::machine(output, &document)?,
     }
     Ok(Exit::Fine)
 }
@@ -72,15 +71,16 @@ fn table(image: &Image, catalog: &Catalog) {
                 continue;
             }
         };
-        for known in print::known(image, contents, catalog) {
+        let lineage = catalog.lineage(&image.reference, contents);
+        for known in print::known(&lineage, contents) {
             let value = match &known.value {
                 Value::String(text) => plain(text, 80),
                 other => other.to_string(),
             };
             say!("    {:<20} {value:<24} {}", known.name, known.evidence);
         }
-        for contradiction in catalog.lineage(&image.reference, contents).contradictions {
-            say!("    but {}", plain(&contradiction, 300));
+        for contradiction in &lineage.contradictions {
+            say!("    but {}", plain(contradiction, 300));
         }
         let unread = contents.files.iter().flat_map(|files| &files.unread);
         for what in unread {
@@ -102,14 +102,14 @@ fn document(image: &Image, catalog: &Catalog) -> Value {
                     "unknown": {"code": gap.code().as_str(), "message": gap.finding().message()},
                 }),
                 Fact::Known(contents, _) => {
-                    let known = print::known(image, contents, catalog).into_iter().map(|known| {
+                    let lineage = catalog.lineage(&image.reference, contents);
+                    let known = print::known(&lineage, contents).into_iter().map(|known| {
                         json!({"fact": known.name, "value": known.value, "from": known.evidence.from,
                                "strength": known.evidence.strength.to_string()})
                     });
                     let known: Vec<_> = known.collect();
-                    let contradictions = catalog.lineage(&image.reference, contents).contradictions;
                     json!({"platform": platform.platform.to_string(), "facts": known,
-                           "contradictions": contradictions})
+                           "contradictions": lineage.contradictions})
                 }
             });
             let platforms: Vec<_> = platforms.collect();

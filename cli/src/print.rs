@@ -4,12 +4,12 @@ use hostfit_crds::HostFacts;
 use hostfit_engine::fact::{Evidence, Fact, Strength};
 use hostfit_engine::finding::{CellVerdict, Finding, plain};
 use hostfit_engine::image::{Contents, PlatformFacts};
-use hostfit_engine::lineage::Catalog;
+use hostfit_engine::lineage::{Catalog, Lineage};
 use hostfit_engine::matrix;
 use hostfit_engine::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
-use crate::check::Cell;
+use crate::check::{Cell, Output};
 use crate::out::say;
 use crate::read::Image;
 
@@ -72,23 +72,16 @@ fn counts(cells: &[Cell<'_>]) -> [usize; 4] {
     counts
 }
 
-pub(crate) fn json(cells: &[Cell<'_>], catalog: &Catalog) -> anyhow::Result<()> {
-    say!(
-        "{}",
-        serde_json::to_string_pretty(&document(cells, catalog))?
-    );
+/// A document as JSON or YAML.
+pub(crate) fn machine(output: Output, document: &Value) -> anyhow::Result<()> {
+    match output {
+        Output::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(document)?)),
+        _ => say!("{}", serde_json::to_string_pretty(document)?),
+    }
     Ok(())
 }
 
-pub(crate) fn yaml(cells: &[Cell<'_>], catalog: &Catalog) -> anyhow::Result<()> {
-    crate::out::write(format_args!(
-        "{}",
-        serde_saphyr::to_string(&document(cells, catalog))?
-    ));
-    Ok(())
-}
-
-fn document(cells: &[Cell<'_>], catalog: &Catalog) -> Value {
+pub(crate) fn document(cells: &[Cell<'_>], catalog: &Catalog) -> Value {
     let [pass, warn, unknown, fail] = counts(cells);
     let items: Vec<_> = cells.iter().map(|cell| item(cell, catalog)).collect();
     json!({
@@ -162,8 +155,7 @@ pub(crate) struct Known {
 }
 
 /// Everything that is known of one platform of an image, with its evidence.
-pub(crate) fn known(image: &Image, contents: &Contents, catalog: &Catalog) -> Vec<Known> {
-    let lineage = catalog.lineage(&image.reference, contents);
+pub(crate) fn known(lineage: &Lineage, contents: &Contents) -> Vec<Known> {
     let mut all = Vec::new();
     let mut add = |name, value: Value, evidence: &Evidence| {
         let evidence = evidence.clone();
@@ -246,7 +238,7 @@ fn image_facts(image: &Image, platform: &PlatformFacts, catalog: &Catalog) -> Va
     let Fact::Known(contents, _) = &platform.contents else {
         return json!({});
     };
-    let known = known(image, contents, catalog);
+    let known = known(&catalog.lineage(&image.reference, contents), contents);
     let fields = known.into_iter().map(|it| (it.name.to_owned(), it.value));
     Value::Object(fields.collect())
 }

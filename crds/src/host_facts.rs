@@ -8,6 +8,8 @@ use hostfit_engine::host::{self, HostFact};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::node::numbers;
+
 /// What a class of nodes offers. A missing field means "not known", never a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -221,7 +223,7 @@ fn page_size(value: Option<i32>) -> Result<Option<u32>, FactError> {
 
 /// `containerd-1.7.27`, or `containerd://1.7.27` as nodes write it: the name, and the numbers after it. What follows the
 /// numbers (`-k3s1`, `+bottlerocket`) is a vendor's.
-fn runtime(text: &str) -> host::Runtime {
+pub(crate) fn runtime(text: &str) -> host::Runtime {
     let (name, version) = text
         .split_once("://")
         .or_else(|| {
@@ -231,11 +233,9 @@ fn runtime(text: &str) -> host::Runtime {
             Some((text.get(..at)?, text.get(at + 1..)?))
         })
         .unwrap_or((text, ""));
-    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.');
-    let numbers = version.get(..end.unwrap_or(version.len()));
     host::Runtime {
         name: name.to_owned(),
-        version: numbers.and_then(|numbers| numbers.trim_end_matches('.').parse().ok()),
+        version: numbers(version),
     }
 }
 

@@ -9,7 +9,7 @@ use hostfit_engine::version::{DottedVersion, KernelVersion};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 
-use crate::names;
+use crate::{host_facts, names};
 
 mod os_image;
 
@@ -205,18 +205,16 @@ fn windows_release(kernel: &str) -> Option<Distribution> {
 }
 
 /// The numbers at the start of a version, without what vendors add: `v1.34.4+k3s1`, `2.1.5-k3s1`, `1.32.6-3.rhaos4.19`.
-fn numbers(text: &str) -> Option<DottedVersion> {
+pub(crate) fn numbers(text: &str) -> Option<DottedVersion> {
     let text = text.strip_prefix('v').unwrap_or(text);
     text.split(['-', '+', '~']).next()?.parse().ok()
 }
 
-/// `containerd://1.7.27`
+/// `containerd://1.7.27`; the name may be anything that is harmless in a label.
 fn runtime(text: &str) -> Option<Runtime> {
-    let (name, version) = text.split_once("://")?;
-    Some(Runtime {
-        name: word(name)?,
-        version: numbers(version),
-    })
+    let (name, _) = text.split_once("://")?;
+    word(name)?;
+    Some(host_facts::runtime(text))
 }
 
 #[cfg(test)]

@@ -138,17 +138,9 @@ impl From<PodSpec> for engine::Workload {
         let volume = |volume: Volume| {
             let reference = volume.image?.reference?;
             // An image volume may name no image yet, in a template that somebody else fills in.
-            (!reference.is_empty()).then(|| engine::WorkloadImage {
-                name: volume.name,
-                role: engine::Role::Volume,
-                reference: reference.parse(),
-                has_own_command: false,
-                java_options: Vec::new(),
-                env: BTreeMap::new(),
-                wants_gpu: false,
-                is_host_process: false,
-                security: engine::Security::default(),
-            })
+            let role = engine::Role::Volume;
+            (!reference.is_empty())
+                .then(|| engine::WorkloadImage::new(volume.name, role, reference.parse()))
         };
         let mut images: Vec<_> = spec
             .containers

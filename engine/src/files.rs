@@ -57,8 +57,6 @@ pub struct Files {
     pub iptables: Option<Seen<Iptables>>,
     /// Version of the Java runtime, as its `release` file tells.
     pub java: Option<Seen<String>>,
-    /// What the image says of FIPS.
-    pub fips: Option<Seen<()>>,
     /// Packages that rules ask for, by their names.
     pub packages: BTreeMap<String, Seen<PackageVersion>>,
     /// What could not be read, in words.

@@ -36,6 +36,27 @@ pub struct WorkloadImage {
     pub security: Security,
 }
 
+impl WorkloadImage {
+    /// An image of which the pod says nothing more.
+    pub fn new(
+        name: impl Into<String>,
+        role: Role,
+        reference: Result<ImageRef, ImageRefError>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            reference,
+            env: BTreeMap::new(),
+            has_own_command: false,
+            wants_gpu: false,
+            is_host_process: false,
+            java_options: Vec::new(),
+            security: Security::default(),
+        }
+    }
+}
+
 /// Variables that rules read, besides all that begin with `NVIDIA_`.
 pub const VARIABLES: [&str; 7] = [
     "CUDA_VERSION",

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hostfit_engine::host::{HostFacts, Selinux, Vsyscall};
 use hostfit_engine::os_release;
@@ -275,11 +275,6 @@ fn architecture(rust: &str) -> Option<&'static str> {
         "loongarch64" => "loong64",
         _ => return None,
     })
-}
-
-/// Whether a path can be a root at all: without `proc` nothing is known.
-pub fn is_root(path: &Path) -> bool {
-    path.join("proc/sys/kernel/osrelease").exists()
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 /// A root made of files, gone when the test ends.
@@ -128,7 +130,7 @@ fn the_other_answers() {
 #[test]
 fn this_machine_is_one() {
     let facts = Machine::local().facts();
-    assert!(is_root(Path::new("/")));
+    assert!(Path::new("/proc/sys/kernel/osrelease").exists());
     assert!(facts.kernel.is_some());
     assert!(facts.page_size.is_some_and(u32::is_power_of_two));
 }

@@ -56,13 +56,17 @@ impl From<io::Error> for ScanError {
     }
 }
 
+/// The last part of a path.
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// Largest text that is kept as it is.
 const TEXT: usize = 64 << 10;
 
 /// How much of the file at `path` is kept whole, if it matters by its name.
 fn wanted(path: &str) -> Option<usize> {
     let is_text = os_release::PATHS.contains(&path)
-        || facts::TEXTS.contains(&path)
         // Every Java runtime has one in its home, wherever that is.
         || path.ends_with("/release");
     match is_text {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hostfit_engine::fact::Fact;
 use hostfit_engine::image::Digest;
 use serde::Deserialize;
 
@@ -133,9 +134,7 @@ async fn finish(source: &impl Source, found: Result<Found, Failure>) -> SharedFa
     };
     match read {
         Ok(read) => read.fact,
-        Err(failure) => Arc::new(hostfit_engine::fact::Fact::Unknown(
-            failure.gap(source.name()),
-        )),
+        Err(failure) => Arc::new(Fact::Unknown(failure.gap(source.name()))),
     }
 }
 
@@ -202,18 +201,20 @@ impl Source for Folder {
 
     async fn layer(&self, layer: &Descriptor) -> Result<Option<Arc<Layer>>, Failure> {
         let file = File::open(self.blob(&layer.digest)).map_err(|error| missing(&error))?;
-        // On disk nothing gets better by waiting.
-        let lasting = |failure| match failure {
-            Failure::Broken(what) => Failure::Invalid(what),
-            failure => failure,
-        };
-        layers::read(layer, file)
-            .map(|layer| Some(Arc::new(layer)))
-            .map_err(lasting)
+        let read = layers::read(layer, file).map_err(lasting)?;
+        Ok(Some(Arc::new(read)))
     }
 
     fn name(&self) -> &str {
         "of the folder"
+    }
+}
+
+/// On disk nothing gets better by waiting.
+fn lasting(failure: Failure) -> Failure {
+    match failure {
+        Failure::Broken(what) => Failure::Invalid(what),
+        failure => failure,
     }
 }
 

@@ -14,7 +14,7 @@ use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::package::{Family, PackageVersion};
 use hostfit_engine::policy::Policy;
-use hostfit_engine::workload::{Placement, Role, Security, Workload, WorkloadImage};
+use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 
 use crate::rows::{Goal, counted, median};
 
@@ -79,17 +79,12 @@ fn fleet() -> Fleet {
 
 fn workload() -> anyhow::Result<Workload> {
     let image = |index: usize| -> anyhow::Result<WorkloadImage> {
-        Ok(WorkloadImage {
-            name: format!("c{index}"),
-            role: Role::Container,
-            reference: Ok(format!("registry.example/shop/app{index}:1").parse()?),
-            has_own_command: false,
-            java_options: Vec::new(),
-            env: Default::default(),
-            wants_gpu: false,
-            is_host_process: false,
-            security: Security::default(),
-        })
+        let reference = format!("registry.example/shop/app{index}:1").parse()?;
+        Ok(WorkloadImage::new(
+            format!("c{index}"),
+            Role::Container,
+            Ok(reference),
+        ))
     };
     Ok(Workload {
         images: (0..CONTAINERS).map(image).collect::<Result<_, _>>()?,

@@ -6,9 +6,8 @@
 
 use crate::fact::{Evidence, Fact, Strength};
 use crate::files::LibcKind;
-use crate::finding::{CellVerdict, Code, Finding, Severity};
-use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, unproven, unsourced};
+use crate::finding::{Code, Severity};
+use crate::matrix::{Cell, Outcome, Said, unproven, unsourced};
 
 /// What the image needs, who says so, and what speaks against being sure.
 struct Need {
@@ -19,35 +18,21 @@ struct Need {
 }
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    if cell.platform.architecture != "amd64" {
-        return Outcome::Compatible;
-    }
     let Some(need) = by_files(cell).unwrap_or_else(|| by_distribution(cell)) else {
         return Outcome::Compatible;
     };
     let needed = need.level;
-    // Every amd64 CPU has level 1: such an image needs nothing of the host.
-    if needed < 2 {
-        return Outcome::Compatible;
-    }
-    let Some(level) = cell.host.facts.cpu_level else {
-        return Outcome::missing(HostFact::CpuLevel);
-    };
-    if level >= needed {
-        return Outcome::Compatible;
-    }
-    let finding = Finding {
+    cell.needs_level(needed, |level| Said {
         code: Code::HF101,
         severity: Severity::BreaksAtStart,
-        verdict: CellVerdict::Fail,
         image: format!("needs CPU level x86-64-v{needed} ({})", need.what),
-        host: Some(format!("has v{level}")),
+        host: String::new(),
         fix: format!(
             "use a base image for x86-64-v{level}, or select nodes with feature.node.kubernetes.io/cpu-cpuid.X86_64_V{needed}=true"
         ),
         evidence: Some(need.evidence),
-    };
-    cell.broken(finding, need.doubt)
+        doubt: need.doubt,
+    })
 }
 
 /// By the marks of what starts and of its libc. `None` if the files do not tell: then the distribution's table does.

@@ -21,24 +21,18 @@ pub(super) fn library(cell: &Cell<'_>) -> Outcome {
     if !libc.kernel.as_ref().is_none_or(is_more) {
         return Outcome::Compatible;
     }
-    let Some(kernel) = &cell.host.facts.kernel else {
-        return Outcome::missing(HostFact::Kernel);
-    };
-    if !kernel.older_than(&object.value) {
-        return Outcome::Compatible;
-    }
-    cell.says(Said {
+    cell.needs_kernel(&object.value, || Said {
         code: Code::HF202,
         severity: Severity::BreaksFeature,
         image: format!(
             "has a library that its loader takes from kernel {} on",
             object.value
         ),
-        host: format!("has {kernel}"),
+        host: String::new(),
         fix: "use a newer kernel, or strip the note: strip --remove-section=.note.ABI-tag"
             .to_owned(),
         evidence: Some(object.evidence()),
-        doubt: cell.other_kernel(),
+        doubt: None,
     })
 }
 
@@ -90,20 +84,14 @@ pub(super) fn systemd(cell: &Cell<'_>) -> Outcome {
     let Some(needed) = needed else {
         return Outcome::Compatible;
     };
-    let Some(kernel) = &cell.host.facts.kernel else {
-        return Outcome::missing(HostFact::Kernel);
-    };
-    if !kernel.older_than(&needed) {
-        return Outcome::Compatible;
-    }
-    cell.says(Said {
+    cell.needs_kernel(&needed, || Said {
         code: Code::HF204,
         severity: Severity::BreaksFeature,
         image: format!("runs systemd {version}, which expects kernel {needed}"),
-        host: format!("has {kernel}"),
+        host: String::new(),
         fix: format!("use nodes with kernel {needed} or newer, or an older base image"),
         evidence: Some(evidence),
-        doubt: cell.other_kernel(),
+        doubt: None,
     })
 }
 

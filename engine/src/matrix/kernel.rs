@@ -6,9 +6,8 @@
 
 use crate::fact::{Evidence, Fact, Strength};
 use crate::files::LibcKind;
-use crate::finding::{CellVerdict, Code, Finding, Severity};
-use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, unproven, unsourced};
+use crate::finding::{Code, Severity};
+use crate::matrix::{Cell, Outcome, Said, unproven, unsourced};
 use crate::version::{DottedVersion, KernelVersion};
 
 /// What the image needs, who says so, and what speaks against being sure.
@@ -24,22 +23,15 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         return Outcome::Compatible;
     };
     let needed = &need.kernel;
-    let Some(kernel) = &cell.host.facts.kernel else {
-        return Outcome::missing(HostFact::Kernel);
-    };
-    if !kernel.older_than(needed) {
-        return Outcome::Compatible;
-    }
-    let finding = Finding {
+    cell.needs_kernel(needed, || Said {
         code: Code::HF201,
         severity: Severity::BreaksAtStart,
-        verdict: CellVerdict::Fail,
         image: format!("needs kernel {needed} ({})", need.what),
-        host: Some(format!("has {kernel}")),
+        host: String::new(),
         fix: format!("run it on nodes with kernel {needed} or newer, or use an older base image"),
         evidence: Some(need.evidence),
-    };
-    cell.broken(finding, cell.other_kernel().or(need.doubt))
+        doubt: need.doubt,
+    })
 }
 
 /// The first glibc that no longer compares: commit b46d250656.

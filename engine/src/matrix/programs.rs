@@ -27,7 +27,7 @@ pub(super) fn library(cell: &Cell<'_>) -> Outcome {
     if !looks || libc.cpu_level >= Some(object.value) {
         return Outcome::Compatible;
     }
-    below(cell, object.value, || Said {
+    cell.needs_level(object.value, |_| Said {
         code: Code::HF102,
         severity: Severity::BreaksFeature,
         image: format!("has a library for CPU level x86-64-v{}", object.value),
@@ -44,7 +44,7 @@ pub(super) fn go(cell: &Cell<'_>) -> Outcome {
         return Outcome::Compatible;
     };
     let level = program.go.as_ref().map_or(1, |go| go.amd64);
-    below(cell, level, || Said {
+    cell.needs_level(level, |_| Said {
         code: Code::HF103,
         severity: Severity::BreaksAtStart,
         image: format!("is a Go program built with GOAMD64=v{level}"),
@@ -60,7 +60,7 @@ pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
     let Some(program) = cell.program().filter(|program| program.is_graalvm) else {
         return Outcome::Compatible;
     };
-    below(cell, 3, || Said {
+    cell.needs_level(3, |_| Said {
         code: Code::HF104,
         severity: Severity::BreaksAtStart,
         image: "is a native image of GraalVM, by default for x86-64-v3".to_owned(),
@@ -69,21 +69,6 @@ pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
         evidence: Some(program.evidence()),
         doubt: Some("which CPU it was built for cannot be read: try it there"),
     })
-}
-
-/// The outcome for what needs a level of x86-64.
-fn below(cell: &Cell<'_>, needed: u8, said: impl FnOnce() -> Said) -> Outcome {
-    if needed < 2 || cell.platform.architecture != AMD64 {
-        return Outcome::Compatible;
-    }
-    let Some(level) = cell.host.facts.cpu_level else {
-        return Outcome::missing(HostFact::CpuLevel);
-    };
-    if level >= needed {
-        return Outcome::Compatible;
-    }
-    let host = format!("has v{level}");
-    cell.says(Said { host, ..said() })
 }
 
 /// The variable of the official MongoDB images, and the first version that needs AVX.
@@ -99,7 +84,7 @@ pub(super) fn avx(cell: &Cell<'_>) -> Outcome {
     };
     // AVX comes after all of level 2 and is a part of level 3: in between some CPUs have it.
     let between = cell.host.facts.cpu_level == Some(2);
-    below(cell, 3, || Said {
+    cell.needs_level(3, |_| Said {
         code: Code::HF105,
         severity: Severity::BreaksAtStart,
         image: format!("holds MongoDB {version}, which needs AVX"),

@@ -3,8 +3,9 @@
 use crate::fact::Evidence;
 use crate::files::{Files, Libc, Program};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Pack};
-use crate::version::DottedVersion;
+use crate::version::{DottedVersion, KernelVersion};
 
 /// What a rule has to say: the verdict follows from the severity.
 pub(super) struct Said {
@@ -72,6 +73,45 @@ impl Cell<'_> {
             evidence: said.evidence,
         };
         self.broken(finding, said.doubt)
+    }
+
+    /// The outcome for what needs a level of x86-64; `said` is given the host's, and says nothing of the host itself.
+    pub(super) fn needs_level(&self, needed: u8, said: impl FnOnce(u8) -> Said) -> Outcome {
+        // Every amd64 CPU has level 1: such an image needs nothing of the host.
+        if needed < 2 || self.platform.architecture != "amd64" {
+            return Outcome::Compatible;
+        }
+        let Some(level) = self.host.facts.cpu_level else {
+            return Outcome::missing(HostFact::CpuLevel);
+        };
+        if level >= needed {
+            return Outcome::Compatible;
+        }
+        let host = format!("has v{level}");
+        self.says(Said {
+            host,
+            ..said(level)
+        })
+    }
+
+    /// The outcome for what compares the kernel's number; `said` says nothing of the host itself.
+    pub(super) fn needs_kernel(
+        &self,
+        needed: &KernelVersion,
+        said: impl FnOnce() -> Said,
+    ) -> Outcome {
+        let Some(kernel) = &self.host.facts.kernel else {
+            return Outcome::missing(HostFact::Kernel);
+        };
+        if !kernel.older_than(needed) {
+            return Outcome::Compatible;
+        }
+        let said = said();
+        self.says(Said {
+            host: format!("has {kernel}"),
+            doubt: self.other_kernel().or(said.doubt),
+            ..said
+        })
     }
 
     /// Fail, unless there is a doubt: then it is only possible, and at most a warning that says what would settle it.

@@ -4,10 +4,10 @@
 //! "application/vnd.docker.image.rootfs.diff.tar.zstd"` (HF312). From the manifest and the runtime's version alone, so
 //! definite where it is known which version began to take them.
 
-use crate::finding::{CellVerdict, Code, Finding, Severity};
+use crate::finding::{Code, Severity};
 use crate::host::HostFact;
 use crate::image::Zstd;
-use crate::matrix::{Cell, Outcome};
+use crate::matrix::{Cell, Outcome, Said};
 use crate::version::DottedVersion;
 
 /// The first version of a runtime that takes such layers; `None` if that is not known.
@@ -65,14 +65,13 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         }
         _ => "build it with gzip",
     };
-    let finding = Finding {
+    cell.says(Said {
         code,
         severity: Severity::BreaksAtStart,
-        verdict: CellVerdict::Fail,
         image: format!("has {names}"),
-        host: Some(format!("runs {runtime}")),
+        host: format!("runs {runtime}"),
         fix: format!("{fix}, or use nodes with {wanted}"),
         evidence: None,
-    };
-    cell.broken(finding, doubt)
+        doubt,
+    })
 }

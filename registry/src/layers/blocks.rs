@@ -1,6 +1,6 @@
 //! The blocks of a tar stream.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use tar::Header;
 
@@ -17,13 +17,18 @@ pub(super) fn has_checksum(block: &[u8; BLOCK], header: &Header) -> bool {
     header.cksum().ok() == Some(sum(0..148) + 8 * 32 + sum(156..BLOCK))
 }
 
+/// The stream ends where it should go on.
+fn cut() -> ScanError {
+    io::Error::from(io::ErrorKind::UnexpectedEof).into()
+}
+
 /// Fills a block. False if the stream ends before it begins: some writers leave out the zeros at the end.
 pub(super) fn fill(tar: &mut impl Read, block: &mut [u8; BLOCK]) -> Result<bool, ScanError> {
     let mut filled = 0;
     while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match tar.read(rest)? {
             0 if filled == 0 => return Ok(false),
-            0 => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+            0 => return Err(cut()),
             read => filled += read,
         }
     }
@@ -55,7 +60,7 @@ impl<'a, R: Read> Data<'a, R> {
         Ok(bytes)
     }
 
-    /// So many bytes, or all that is left, after those of a buffer. It grows once, and by no more than comes.
+    /// So many bytes, or all that is left, after those of a buffer, which never grows far beyond what comes.
     pub(super) fn append_up_to(
         &mut self,
         most: usize,
@@ -72,7 +77,7 @@ impl<'a, R: Read> Data<'a, R> {
             self.left -= read;
             open -= read;
             if read < part {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+                return Err(cut());
             }
         }
         Ok(())
@@ -80,11 +85,11 @@ impl<'a, R: Read> Data<'a, R> {
 
     pub(super) fn skip(&mut self) -> Result<(), ScanError> {
         let count = self.left + self.padding;
-        let skipped = std::io::copy(&mut (&mut self.tar).take(count), &mut std::io::sink())?;
+        let skipped = io::copy(&mut (&mut self.tar).take(count), &mut io::sink())?;
         (self.left, self.padding) = (0, 0);
         match skipped == count {
             true => Ok(()),
-            false => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+            false => Err(cut()),
         }
     }
 }

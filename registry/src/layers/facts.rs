@@ -8,11 +8,9 @@ use hostfit_engine::os_release;
 use hostfit_engine::package::PackageVersion;
 
 use super::elf::Elf;
+use super::name_of;
 use super::root::Root;
 use super::scan::{Layer, Said};
-
-/// Texts that are kept besides those that tell the distribution.
-pub(super) const TEXTS: &[&str] = &["etc/system-fips", "etc/crypto-policies/config"];
 
 /// The facts of the image that `layers` (base first) make, started as `start` says, for an architecture.
 pub(crate) fn files<L: Deref<Target = Layer>>(
@@ -27,7 +25,6 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
         libc: libc(&root, architecture),
         program: program(&root, start),
         iptables: iptables(&root),
-        fips: fips(&root),
         ..Files::default()
     };
     if let Some(first) = start.command.first().filter(|_| files.program.is_none()) {
@@ -127,16 +124,16 @@ const STARTERS: [&str; 5] = [
     "docker-init",
     "catatonit",
 ];
-/// Shells that exec the words after `-c` are not followed: what they start is theirs to say.
+/// The PATH of an image that names none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Scripts of scripts.
 const SCRIPTS: usize = 4;
 
+/// What the command leads to. Of `sh -c …` that is the shell: what it starts is not followed.
 fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
     let mut words = start.command.as_slice();
     while let Some((first, rest)) = words.split_first() {
-        let name = first.rsplit('/').next().unwrap_or(first);
-        if !STARTERS.contains(&name) {
+        if !STARTERS.contains(&name_of(first)) {
             break;
         }
         words = after_options(rest)?;
@@ -175,7 +172,7 @@ fn after_options(mut words: &[String]) -> Option<&[String]> {
 fn interpreter(line: &str) -> Option<String> {
     let mut words = line.split_whitespace();
     let first = words.next()?;
-    let is_env = first.rsplit('/').next() == Some("env");
+    let is_env = name_of(first) == "env";
     let next = words.find(|word| !word.starts_with('-') && !word.contains('='));
     match is_env {
         true => next.map(str::to_owned),
@@ -198,10 +195,9 @@ fn find(root: &Root<'_>, start: &Start, word: &str) -> Option<String> {
 
 fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Program {
     let is_static = elf.interpreter.is_none();
-    let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     // `/sbin/init` is a link to it, and says what it is only by that.
     let is_systemd =
-        last(&path) == "systemd" || (last(wanted) == "init" && path.contains("systemd"));
+        name_of(&path) == "systemd" || (name_of(wanted) == "init" && path.contains("systemd"));
     Program {
         is_systemd,
         script,
@@ -259,8 +255,7 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
         }
     }
     const OWN_NAMESPACES: [&str; 5] = ["chrome-sandbox", "bwrap", "buildkitd", "podman", "buildah"];
-    let name = path.rsplit('/').next().unwrap_or(path);
-    if OWN_NAMESPACES.contains(&name) {
+    if OWN_NAMESPACES.contains(&name_of(path)) {
         files
             .own_namespaces
             .get_or_insert_with(|| Seen::new((), path));
@@ -271,22 +266,12 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
 fn iptables(root: &Root<'_>) -> Option<Seen<Iptables>> {
     let places = ["usr/sbin/iptables", "sbin/iptables", "usr/bin/iptables"];
     let (path, _) = places.iter().find_map(|place| root.file(place))?;
-    let variant = match path.rsplit('/').next()? {
+    let variant = match name_of(&path) {
         "xtables-nft-multi" => Iptables::Nft,
         "xtables-legacy-multi" | "xtables-multi" | "iptables-multi" => Iptables::Legacy,
         _ => return None,
     };
     Some(Seen::new(variant, path))
-}
-
-/// A file that the FIPS policies of the vendors leave behind.
-fn fips(root: &Root<'_>) -> Option<Seen<()>> {
-    if root.exists("etc/system-fips") {
-        return Some(Seen::new((), "etc/system-fips"));
-    }
-    let policy = "etc/crypto-policies/config";
-    let is_fips = root.text(policy)?.trim().starts_with("FIPS");
-    is_fips.then(|| Seen::new((), policy))
 }
 
 /// `JAVA_VERSION="17.0.9"` of the file `release` in a Java home.

@@ -17,26 +17,17 @@ pub(crate) struct Packages {
     pub(crate) is_broken: bool,
 }
 
-/// Names that rules ask for: whole, or up to the `*`.
+/// Packages that rules ask for, and the C libraries.
 const ASKED_FOR: &[&str] = &[
     "coreutils",
     "coreutils-single",
-    "cuda-compat-*",
     "glibc",
     "libc6",
     "libselinux",
     "libselinux1",
     "musl",
-    "openssl-fips-provider*",
     "systemd",
 ];
-
-fn is_asked_for(name: &str) -> bool {
-    ASKED_FOR.iter().any(|asked| match asked.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == *asked,
-    })
-}
 
 const MIB: usize = 1 << 20;
 
@@ -72,7 +63,7 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Option<Packages> {
     wanted(path)?;
     let mut packages = Packages::default();
     let mut add = |name: &str, version: PackageVersion| {
-        if is_asked_for(name) {
+        if ASKED_FOR.contains(&name) {
             packages.by_name.insert(name.to_owned(), version);
         }
     };

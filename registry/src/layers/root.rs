@@ -99,12 +99,6 @@ impl<'a> Root<'a> {
         self.file(path)?.1.text()
     }
 
-    /// Whether there is anything at all at the end of `path`.
-    pub(super) fn exists(&self, path: &str) -> bool {
-        let path = self.resolve(path);
-        path.is_some_and(|path| self.entry(&path).is_some())
-    }
-
     /// Every file of which something is known, in the order of their paths.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'a str, Found<'a>)> + use<'a, '_> {
         let told = self.layers.iter().enumerate().flat_map(|(depth, layer)| {
@@ -115,11 +109,17 @@ impl<'a> Root<'a> {
             })
         });
         let told: BTreeSet<_> = told.collect();
-        told.into_iter().filter_map(|(path, depth)| {
-            let (own, _) = self.entry(path)?;
-            let found = self.regular(path)?;
-            (own == depth).then_some((path, found))
-        })
+        told.into_iter()
+            .filter_map(|(path, depth)| match self.entry(path)? {
+                // What another layer put above it is that layer's.
+                (own, Entry::File { said }) if own == depth => Some((
+                    path,
+                    Found {
+                        said: said.as_ref(),
+                    },
+                )),
+                _ => None,
+            })
     }
 }
 

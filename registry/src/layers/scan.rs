@@ -8,7 +8,7 @@ use tar::{EntryType, Header, PaxExtensions};
 use super::blocks::{BLOCK, Data, fill, has_checksum};
 use super::elf::{self, AFTER, Elf, Texts};
 use super::packages::{self, Packages};
-use super::{Refused, ScanError, wanted};
+use super::{Refused, ScanError, name_of, wanted};
 
 /// Most entries of one layer.
 const ENTRIES: usize = 500_000;
@@ -118,10 +118,6 @@ pub(crate) fn scan(mut tar: impl Read) -> Result<Layer, ScanError> {
         let size = header
             .entry_size()
             .map_err(|_| Refused("a layer of it holds a file of an impossible size"))?;
-        let size = match extension.size.take() {
-            Some(size) if !is_extension(kind) => size,
-            _ => size,
-        };
         // Where there can be no data, none follows, whatever the size says: so read Go, and the runtimes.
         let has_data = !matches!(
             kind,
@@ -132,7 +128,13 @@ pub(crate) fn scan(mut tar: impl Read) -> Result<Layer, ScanError> {
                 | EntryType::Directory
                 | EntryType::Fifo
         );
-        let data = &mut Data::new(&mut tar, if has_data { size } else { 0 });
+        let size = match extension.size {
+            _ if !has_data => 0,
+            // It speaks of the entry, not of another header before it.
+            Some(size) if !is_extension(kind) => size,
+            _ => size,
+        };
+        let data = &mut Data::new(&mut tar, size);
         if is_extension(kind) {
             extend(&mut extension, kind, size, data)?;
             data.skip()?;
@@ -279,7 +281,7 @@ fn look_into(
             None => Some(Said::Text(String::from_utf8_lossy(&bytes).into_owned())),
         });
     }
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name_of(path);
     let may_be_program = mode & 0o111 != 0 || name.contains(".so") || is_object(name);
     if !may_be_program || data.left < 4 {
         return Ok(None);

@@ -10,7 +10,7 @@ use hostfit_engine::fact::{Evidence, Fact, Strength};
 use hostfit_engine::image::{Digest, ImageFacts, ImageRef, PlatformFacts};
 use serde::Deserialize;
 
-use super::{DOCUMENT, LocalError};
+use super::{DOCUMENT, LocalError, lasting};
 use crate::SharedFacts;
 use crate::digest::sha256;
 use crate::error::Failure;
@@ -158,11 +158,7 @@ fn read(mut file: &File, members: &Members, image: &Saved) -> Result<PlatformFac
         let digest = named_digest(layer).unwrap_or(diff_id);
         let descriptor = Descriptor { digest, size };
         file.seek(SeekFrom::Start(start)).map_err(|_| MISSING)?;
-        let layer =
-            layers::read(&descriptor, file.take(size)).map_err(|failure| match failure {
-                Failure::Broken(what) => Failure::Invalid(what),
-                failure => failure,
-            })?;
+        let layer = layers::read(&descriptor, file.take(size)).map_err(lasting)?;
         read.push(Box::new(layer));
         descriptors.push(descriptor);
     }

@@ -30,7 +30,6 @@ pub(super) struct Written {
     /// `legacy` or `nft`
     iptables: Option<String>,
     java: Option<String>,
-    fips: bool,
     /// `libselinux: rpm 2.0.94-5.3.el6`
     packages: BTreeMap<String, String>,
 }
@@ -144,7 +143,6 @@ impl Written {
                 .java
                 .clone()
                 .map(|it| Seen::new(it, "opt/java/release")),
-            fips: seen(self.fips, "etc/system-fips"),
             packages: self
                 .packages
                 .iter()
