@@ -11,6 +11,7 @@ pub mod condition;
 pub mod fleet;
 pub mod host_facts;
 pub mod host_profile;
+pub mod image_profile;
 pub mod names;
 pub mod node;
 pub mod policies;
@@ -23,6 +24,7 @@ pub use compat_report::{CompatReport, CompatReportSpec, CompatReportStatus};
 pub use condition::Condition;
 pub use host_facts::HostFacts;
 pub use host_profile::{HostProfile, HostProfileSpec, HostProfileStatus};
+pub use image_profile::{ImageProfile, ImageProfileSpec, ImageProfileStatus, KeptImageProfile};
 pub use selector::Selector;
 pub use support_matrix::{SupportMatrix, SupportMatrixSpec, SupportMatrixStatus};
 
@@ -32,6 +34,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         SupportMatrix::crd(),
         HostProfile::crd(),
         BaseImage::crd(),
+        ImageProfile::crd(),
         CompatReport::crd(),
     ]
 }
@@ -54,6 +57,15 @@ pub(crate) mod bounds {
             "type": "object",
             "maxProperties": 64,
             "additionalProperties": {"type": "string", "maxLength": 63},
+        })
+    }
+
+    /// Names with texts: at most 64.
+    pub(crate) fn texts(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "maxProperties": 64,
+            "additionalProperties": {"type": "string", "maxLength": 2048},
         })
     }
 }

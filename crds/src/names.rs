@@ -56,6 +56,8 @@ pub const EVENTS_FROM: &str = "hostfit.dev/operator";
 
 /// Condition: the object is read and used.
 pub const READY: &str = "Ready";
+/// Condition of an ImageProfile: the layers were read, or never will be.
+pub const INSPECTED: &str = "Inspected";
 /// Condition of a SupportMatrix: what the chart sets is what it has.
 pub const DEFAULTS_APPLIED: &str = "DefaultsApplied";
 /// Condition of a CompatReport: every host fits.

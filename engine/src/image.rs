@@ -292,6 +292,24 @@ pub struct PlatformFacts {
     pub contents: Fact<Contents>,
 }
 
+/// An image with all that was learned of it, so that it can be kept and learned from again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// What is known.
+    pub facts: ImageFacts,
+    /// The manifest of each platform, in the same order.
+    pub manifests: Vec<Manifest>,
+}
+
+/// Where the manifest of one platform lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
 /// The media types of layers compressed with zstd, those that fewer runtimes take last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Zstd {

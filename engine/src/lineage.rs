@@ -12,6 +12,7 @@ use crate::image::{Contents, Digest, ImageRef};
 mod stated;
 
 pub use stated::distribution_of_reference;
+pub(crate) use stated::{reads_label, reads_step};
 
 /// What an image stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod cuda;
 mod end_of_life;
 mod interfaces;
 mod java;
+mod kept;
 mod kernel;
 mod lsm;
 mod packets;

@@ -8,6 +8,38 @@ use crate::version::DottedVersion;
 /// Annotation of the OCI image specification: reference of the base image.
 pub(super) const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
+const COMPONENT: &str = "com.redhat.component";
+const NAME: &str = "name";
+const VENDOR: &str = "vendor";
+const VERSION: &str = "version";
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const REF_VERSION: &str = "org.opencontainers.image.version";
+
+/// Whether a label of this key may say something of the base.
+pub(crate) fn reads_label(key: &str) -> bool {
+    const WHOLE: [&str; 7] = [
+        BASE_NAME,
+        COMPONENT,
+        NAME,
+        VENDOR,
+        VERSION,
+        REF_NAME,
+        REF_VERSION,
+    ];
+    WHOLE.contains(&key) || names_a_suse(key)
+}
+
+/// Whether a step of the history says something of the base.
+pub(crate) fn reads_step(step: &str) -> bool {
+    history(step).is_some()
+}
+
+/// `org.opensuse.base.reference`, `com.suse.bci.base.reference`
+fn names_a_suse(key: &str) -> bool {
+    let is_vendor = key.starts_with("org.opensuse.") || key.starts_with("com.suse.");
+    is_vendor && key.ends_with(".reference")
+}
+
 /// Everything that the image says or hints of its distribution, the more specific source first.
 pub(super) fn candidates(image: &ImageRef, contents: &Contents) -> Vec<(Distribution, Evidence)> {
     let stated = |from: String| Evidence::new(Strength::Stated, from);
@@ -22,9 +54,7 @@ pub(super) fn candidates(image: &ImageRef, contents: &Contents) -> Vec<(Distribu
         found.push((distribution, stated(format!("annotation {BASE_NAME}"))));
     }
     for (key, reference) in &contents.labels {
-        let vendor = key.starts_with("org.opensuse.") || key.starts_with("com.suse.");
-        if vendor
-            && key.ends_with(".reference")
+        if names_a_suse(key)
             && let Some(distribution) = base_reference(reference)
         {
             found.push((distribution, stated(format!("label {key}"))));
@@ -33,22 +63,19 @@ pub(super) fn candidates(image: &ImageRef, contents: &Contents) -> Vec<(Distribu
     found.extend(
         red_hat(contents).map(|(distribution, key)| (distribution, stated(format!("label {key}")))),
     );
-    if let Some(distribution) = label("name").and_then(photon) {
+    if let Some(distribution) = label(NAME).and_then(photon) {
         found.push((distribution, stated("label name".to_owned())));
     }
     if let (Some("fedora"), Some("Fedora Project"), Some(version)) =
-        (label("name"), label("vendor"), version("version"))
+        (label(NAME), label(VENDOR), version(VERSION))
     {
         found.push((
             Distribution::new("fedora", version),
             stated("label version".to_owned()),
         ));
     }
-    if let (Some("ubuntu"), Some(version)) = (
-        label("org.opencontainers.image.ref.name"),
-        version("org.opencontainers.image.version"),
-    ) {
-        let from = "label org.opencontainers.image.version".to_owned();
+    if let (Some("ubuntu"), Some(version)) = (label(REF_NAME), version(REF_VERSION)) {
+        let from = format!("label {REF_VERSION}");
         found.push((Distribution::new("ubuntu", version), stated(from)));
     }
     if let Some(distribution) = contents.history.iter().find_map(|step| history(step)) {
@@ -63,19 +90,17 @@ pub(super) fn candidates(image: &ImageRef, contents: &Contents) -> Vec<(Distribu
 /// `ubi9-container`, `ubi9/httpd-24`, `rhel6`: the component and the name carry the major, and `version` the minor if
 /// the name is that of the base itself (a derived image that sets its own name sets its own version, too).
 fn red_hat(contents: &Contents) -> Option<(Distribution, &'static str)> {
-    const COMPONENT: &str = "com.redhat.component";
-    const NAME: &str = "name";
     let label = |key: &str| contents.labels.get(key).map(String::as_str);
     let (major, key, is_base) = label(COMPONENT)
         .and_then(|text| red_hat_major(text.strip_suffix("-container").unwrap_or(text)))
         .map(|(major, rest)| (major, COMPONENT, is_flavour(rest)))
         .or_else(|| {
             // Anybody may call an image rhel6-something; the vendor's label is Red Hat's.
-            label("vendor").filter(|vendor| vendor.starts_with("Red Hat"))?;
+            label(VENDOR).filter(|vendor| vendor.starts_with("Red Hat"))?;
             let (major, rest) = red_hat_major(label(NAME)?)?;
             Some((major, NAME, is_flavour(rest)))
         })?;
-    let version = label("version").filter(|version| is_base && is_within(version, &major));
+    let version = label(VERSION).filter(|version| is_base && is_within(version, &major));
     let version = version.unwrap_or(&major);
     Some((Distribution::new("rhel", version), key))
 }

@@ -8,7 +8,7 @@ use crate::matrix::{Cell, Outcome, Said};
 const KNOWS_V2: (&str, &str) = ("226", "232");
 /// Versions that refuse the old hierarchy: unless forced, and always.
 const REFUSES_V1: (&str, &str) = ("256", "258");
-const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE";
+pub(super) const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE";
 
 /// HF303: `Failed to mount cgroup at /sys/fs/cgroup/systemd: Operation not permitted`.
 pub(super) fn systemd_on_v2(cell: &Cell<'_>) -> Outcome {

@@ -15,12 +15,12 @@ use crate::version::DottedVersion;
 
 mod requirement;
 
-const REQUIRE: &str = "NVIDIA_REQUIRE_";
+pub(super) const REQUIRE: &str = "NVIDIA_REQUIRE_";
 const JETPACK: &str = "NVIDIA_REQUIRE_JETPACK";
-const DISABLE: &str = "NVIDIA_DISABLE_REQUIRE";
-const CUDA_VERSION: &str = "CUDA_VERSION";
+pub(super) const DISABLE: &str = "NVIDIA_DISABLE_REQUIRE";
+pub(super) const CUDA_VERSION: &str = "CUDA_VERSION";
 const REQUIRE_CUDA: &str = "NVIDIA_REQUIRE_CUDA";
-const COMPAT: &str = "NV_CUDA_COMPAT_PACKAGE";
+pub(super) const COMPAT: &str = "NV_CUDA_COMPAT_PACKAGE";
 
 /// The oldest driver of each CUDA (docs.nvidia.com/deploy/cuda-compatibility).
 const OLDEST_DRIVERS: [(u64, &str); 3] = [(13, "580"), (12, "525.60.13"), (11, "450.80.02")];

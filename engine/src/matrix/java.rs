@@ -8,9 +8,9 @@ use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::{DottedVersion, KernelVersion};
 
-const VARIABLE: &str = "JAVA_VERSION";
+pub(super) const VARIABLE: &str = "JAVA_VERSION";
 /// Variables from which a JVM, or the scripts around it, takes options.
-const OPTIONS: [&str; 4] = [
+pub(super) const OPTIONS: [&str; 4] = [
     "JAVA_OPTS",
     "JAVA_TOOL_OPTIONS",
     "JDK_JAVA_OPTIONS",
@@ -50,9 +50,13 @@ impl Java<'_> {
     }
 }
 
+/// Whether options give a Java its memory.
+pub(super) fn limits(text: &str) -> bool {
+    text.contains("-Xmx") || text.contains("-XX:MaxRAM")
+}
+
 /// The Java of the image, unless somebody has given it its memory.
 fn java<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
-    let limits = |text: &str| text.contains("-Xmx") || text.contains("-XX:MaxRAM");
     let set = |name: &&str| {
         let value = cell
             .uses

@@ -72,7 +72,7 @@ pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
 }
 
 /// The variable of the official MongoDB images, and the first version that needs AVX.
-const MONGO: (&str, &str) = ("MONGO_VERSION", "5.0");
+pub(super) const MONGO: (&str, &str) = ("MONGO_VERSION", "5.0");
 
 /// HF105: exit code 132 without a word.
 pub(super) fn avx(cell: &Cell<'_>) -> Outcome {

@@ -86,7 +86,7 @@ pub(super) fn own_namespaces(cell: &Cell<'_>) -> Outcome {
     }
 }
 
-const LOW_PORTS: u16 = 1024;
+pub(super) const LOW_PORTS: u16 = 1024;
 
 /// HF232: `bind() to 0.0.0.0:80 failed (13: Permission denied)`.
 pub(super) fn low_ports(cell: &Cell<'_>) -> Outcome {

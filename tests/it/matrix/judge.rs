@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, LazyLock};
 
-use hostfit_crds::SupportMatrixSpec;
 use hostfit_crds::workload::PodSpec;
+use hostfit_crds::{ImageProfileStatus, SupportMatrixSpec};
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable};
-use hostfit_engine::image::{self, Contents, Digest, ImageFacts, Platform, PlatformFacts};
+use hostfit_engine::image::{
+    self, Contents, Digest, ImageFacts, Inspected, Manifest, Platform, PlatformFacts,
+};
 use hostfit_engine::lineage::{Catalog, KnownBase};
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::{Decision, Policy, decide};
@@ -130,8 +132,44 @@ fn judge(case: &Case) -> Result<(Judgement, Decision), String> {
         today: case.today.parse().map_err(|it| format!("today: {it}"))?,
     };
     let judgement = evaluate(&workload, &facts, &knowledge);
+    // What is kept of an image in an ImageProfile is judged as the image itself.
+    let kept: Vec<_> = facts.iter().map(kept).collect::<Result<_, _>>()?;
+    if evaluate(&workload, &kept, &knowledge) != judgement {
+        return Err("what its ImageProfile keeps is judged otherwise".to_owned());
+    }
     let decision = decide(&judgement, &policy, policy.mode);
     Ok((judgement, decision))
+}
+
+/// An image as it comes back from its profile, by way of the API server.
+fn kept(fact: &Fact<ImageFacts>) -> Result<Fact<ImageFacts>, String> {
+    let Fact::Known(facts, evidence) = fact else {
+        return Ok(fact.clone());
+    };
+    let is_lasting = |it: &PlatformFacts| match &it.contents {
+        Fact::Known(..) | Fact::Unknown(Gap::Malformed { .. } | Gap::NotFetchedInTime) => true,
+        Fact::Unknown(_) => false,
+    };
+    if !facts.platforms.iter().all(is_lasting) {
+        return Ok(fact.clone());
+    }
+    let manifest = Manifest {
+        digest: facts.digest.clone(),
+        size: 1,
+    };
+    let inspected = Inspected {
+        facts: facts.clone(),
+        manifests: vec![manifest; facts.platforms.len()],
+    };
+    let status = ImageProfileStatus::of(&inspected).ok_or("too many platforms")?;
+    let json = serde_json::to_string(&status).map_err(|it| it.to_string())?;
+    if json.len() > 4096 * facts.platforms.len().max(1) {
+        return Err(format!("its ImageProfile has {} bytes", json.len()));
+    }
+    let status: ImageProfileStatus = serde_json::from_str(&json).map_err(|it| it.to_string())?;
+    let read = status.facts(facts.digest.clone());
+    let read = read.ok_or("its ImageProfile cannot be read back")?;
+    Ok(Fact::Known(read.facts, evidence.clone()))
 }
 
 fn policy(matrix: Option<&Value>) -> Result<Policy, String> {

@@ -1,0 +1,239 @@
+//! ImageProfile: what was learned of one image, by its digest. Every process reads it instead of the image's layers.
+
+use std::sync::Arc;
+
+use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
+use hostfit_engine::image::{
+    Contents, Digest, ImageFacts, Inspected, Manifest, Platform, PlatformFacts,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Condition;
+
+mod config;
+mod files;
+mod kept;
+
+pub use config::ConfigProfile;
+pub use files::FilesProfile;
+pub use kept::KeptImageProfile;
+
+/// The version of what is read of layers. A profile of another one is made anew.
+pub const READ_BY: &str = "1";
+/// Platforms that a profile lists.
+const MOST_PLATFORMS: usize = 32;
+/// Longest text of a path or of a sentence.
+const LONGEST: usize = 255;
+
+/// One image, by the digest that its reference leads to.
+#[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "hostfit.dev",
+    version = "v1alpha1",
+    kind = "ImageProfile",
+    shortname = "iprof",
+    category = "hostfit",
+    label("app.kubernetes.io/part-of", "hostfit"),
+    status = "ImageProfileStatus",
+    derive = "PartialEq",
+    doc = "What was learned of one image, by its digest: read once a cluster, used by operator and webhook.",
+    printcolumn = r#"{"name":"Repository","type":"string","jsonPath":".spec.repository","description":"Where it was read"}"#,
+    printcolumn = r#"{"name":"Distro","type":"string","jsonPath":".status.distro","description":"Distribution that its files tell"}"#,
+    printcolumn = r#"{"name":"Base","type":"string","jsonPath":".status.baseImage","description":"Base image that its layers prove"}"#,
+    printcolumn = r#"{"name":"Libc","type":"string","jsonPath":".status.libc","priority":1}"#,
+    printcolumn = r#"{"name":"Inspected","type":"string","jsonPath":".status.conditions[?(@.type==\"Inspected\")].reason","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageProfileSpec {
+    /// Registry and repository that it was read from. Others may hold the same digest.
+    #[schemars(length(min = 1, max = 255))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "repository is immutable: delete the profile, and it is made anew"}]))]
+    pub repository: String,
+    /// Digest of the manifest or index.
+    #[schemars(length(min = 1, max = 140))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "digest is immutable: delete the profile, and it is made anew"}]))]
+    pub digest: String,
+}
+
+/// What the operator learned of the image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageProfileStatus {
+    /// Distribution that the files of the first platform that was read tell, for tables: rhel-10.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 129))]
+    pub distro: Option<String>,
+    /// C library of that platform, for tables: glibc-2.39.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub libc: Option<String>,
+    /// Base image that the layers of that platform prove, for tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub base_image: Option<String>,
+    /// What of the registry's list of platforms this is: an index, or one manifest.
+    #[serde(default)]
+    #[schemars(length(max = 255))]
+    pub evidence: String,
+    /// The platforms, in the order of the index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub platforms: Vec<PlatformProfile>,
+    /// Version of what is read of layers: another one reads the image again.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub read_by: String,
+    /// When its layers were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspected_time: Option<Time>,
+    /// Since when no workload uses the image. Some time after that the profile is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_since: Option<Time>,
+    /// Inspected: its layers were read, or will never be readable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One platform of the image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformProfile {
+    /// Operating system, architecture and variant: linux/arm/v7.
+    #[schemars(length(max = 128))]
+    pub platform: String,
+    /// Build of Windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub os_version: Option<String>,
+    /// Digest of its manifest.
+    #[schemars(length(max = 140))]
+    pub manifest: String,
+    /// Size of its manifest in bytes.
+    #[schemars(range(min = 0))]
+    pub manifest_size: i64,
+    /// What cannot be read of it, and never will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub problem: Option<String>,
+    /// Which config was read. Absent for platforms that no node of the cluster has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub evidence: Option<String>,
+    /// What its config says, cut to what rules read: no variable or argument that might hold a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigProfile>,
+    /// What its files say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesProfile>,
+}
+
+impl ImageProfileStatus {
+    /// What is to be kept of an image. `None` if it has more platforms than a profile lists.
+    pub fn of(image: &Inspected) -> Option<Self> {
+        let Inspected { facts, manifests } = image;
+        if facts.platforms.len() > MOST_PLATFORMS {
+            return None;
+        }
+        let platforms = facts.platforms.iter().zip(manifests);
+        let read = facts.platforms.iter().find_map(|it| it.contents.value());
+        let files = read.and_then(|contents| contents.files.as_deref());
+        let distro = files.and_then(|files| files.distribution.as_ref());
+        let libc = files.and_then(|files| files.libc.as_ref());
+        Some(Self {
+            distro: distro.map(|seen| match seen.value.version() {
+                "" => seen.value.id().to_owned(),
+                version => format!("{}-{version}", seen.value.id()),
+            }),
+            libc: libc.map(|libc| match &libc.version {
+                Some(version) => format!("{}-{version}", libc.kind),
+                None => libc.kind.to_string(),
+            }),
+            platforms: platforms
+                .map(|(facts, manifest)| PlatformProfile::of(facts, manifest))
+                .collect(),
+            read_by: READ_BY.to_owned(),
+            ..Self::default()
+        })
+    }
+
+    /// What is known of the image with this digest. `None` if the profile is damaged: then it is as if there were none.
+    pub fn facts(&self, digest: Digest) -> Option<Inspected> {
+        let platforms = self.platforms.iter().map(PlatformProfile::facts);
+        let (platforms, manifests) = platforms.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        Some(Inspected {
+            facts: ImageFacts { digest, platforms },
+            manifests,
+        })
+    }
+}
+
+impl PlatformProfile {
+    fn of(facts: &PlatformFacts, manifest: &Manifest) -> Self {
+        let (problem, known) = match &facts.contents {
+            Fact::Known(contents, evidence) => (None, Some((contents, evidence))),
+            Fact::Unknown(Gap::Malformed { what }) => (Some(cut(what)), None),
+            // Of what nobody wanted yet, or could not be had this time, nothing is kept.
+            Fact::Unknown(_) => (None, None),
+        };
+        let contents = known.map(|(contents, _)| contents);
+        Self {
+            platform: facts.platform.to_string(),
+            os_version: facts.platform.os_version.clone(),
+            manifest: manifest.digest.to_string(),
+            manifest_size: i64::try_from(manifest.size).unwrap_or(i64::MAX),
+            problem,
+            evidence: known.map(|(_, evidence)| cut(&evidence.from)),
+            config: contents.map(|contents| ConfigProfile::of(&contents.distilled())),
+            files: contents.and_then(|it| it.files.as_deref().map(FilesProfile::of)),
+        }
+    }
+
+    fn facts(&self) -> Option<(PlatformFacts, Manifest)> {
+        let mut parts = self.platform.splitn(3, '/').map(str::to_owned);
+        let platform = Platform {
+            os: parts.next()?,
+            architecture: parts.next()?,
+            variant: parts.next(),
+            os_version: self.os_version.clone(),
+        };
+        let contents = match (&self.problem, &self.config) {
+            (Some(what), _) => Fact::Unknown(Gap::Malformed { what: what.clone() }),
+            (None, Some(config)) => {
+                let files = self.files.as_ref().map(FilesProfile::facts);
+                let contents = Contents {
+                    files: match files {
+                        Some(files) => Some(Arc::new(files?)),
+                        None => None,
+                    },
+                    ..config.contents()?
+                };
+                let from = self.evidence.clone().unwrap_or_default();
+                Fact::Known(contents, Evidence::new(Strength::Stated, from))
+            }
+            (None, None) => Fact::Unknown(Gap::NotFetchedInTime),
+        };
+        let manifest = Manifest {
+            digest: self.manifest.parse().ok()?,
+            size: u64::try_from(self.manifest_size).ok()?,
+        };
+        Some((PlatformFacts { platform, contents }, manifest))
+    }
+}
+
+/// The name of the profile of a digest: its first twelve digits, as people know them. Where another image has them,
+/// too, the whole.
+pub fn names(digest: &Digest) -> [&str; 2] {
+    [digest.short(), digest.parts().1]
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
+        None => text.to_owned(),
+    }
+}
