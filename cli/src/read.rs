@@ -58,13 +58,13 @@ impl Reader {
         })?;
         let (registry, credentials) = self.registry()?;
         let deadline = Instant::now() + DEADLINE;
-        let facts = registry
-            .facts(&reference, credentials, &Platforms::All, None, deadline)
+        let inspection = registry
+            .inspect(&reference, credentials, &Platforms::All, deadline)
             .await;
         Ok(Image {
             named: named.to_owned(),
             reference,
-            facts,
+            facts: inspection.facts,
         })
     }
 
@@ -72,7 +72,6 @@ impl Reader {
         if self.asked.is_none() {
             let mut config = self.settings.config()?;
             config.layer_bytes = Some(LAYERS);
-            config.image_deadline = DEADLINE;
             // Here the user names the registries, and may name one on this machine.
             config.allow_loopback = true;
             let credentials = credentials()?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_engine::fact::Fact;
-use hostfit_engine::image::{Digest, ImageFacts, ImageRef, PlatformFacts};
+use hostfit_engine::image::{Digest, ImageFacts, ImageRef, Inspected, PlatformFacts};
 use moka::sync::Cache as Store;
 use tokio::time::Instant;
 
 use crate::credentials::Fingerprint;
-use crate::fetch::Known;
+use crate::known::{Depth, Known};
 use crate::platforms::Platforms;
 
 /// One question: an image, asked with certain credentials, about certain platforms.
@@ -31,13 +31,17 @@ pub(crate) struct Cache {
     last: Store<ImageRef, Digest>,
     /// In a room of its own: made-up references must not push out what is known.
     failures: Store<Key, (Arc<Fact<ImageFacts>>, Instant)>,
+    library: Option<Library>,
 }
+
+/// What others have learned of the image with a digest, for example of its layers. It may take some time to look up.
+pub type Library = Arc<dyn Fn(&Digest) -> Option<Inspected> + Send + Sync>;
 
 /// What the store itself and its keys take per entry, in bytes.
 const ENTRY: usize = 512;
 
 impl Cache {
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64, library: Option<Library>) -> Self {
         let small = bytes / 8;
         Self {
             digests: store(small, |_, _| ENTRY),
@@ -46,6 +50,7 @@ impl Cache {
             }),
             last: store(small, |_, _| ENTRY),
             failures: store(small, |_, (fact, _)| ENTRY + weight(fact)),
+            library,
         }
     }
 
@@ -54,7 +59,7 @@ impl Cache {
         if let Some((digest, until)) = self.digests.get(key)
             && now < until
             && let Some(known) = self.known.get(&digest)
-            && known.covers(&key.platforms)
+            && known.covers(&key.platforms, Depth::Config)
         {
             return Some(Arc::clone(&known.fact));
         }
@@ -66,14 +71,41 @@ impl Cache {
         self.last.get(image)
     }
 
+    /// What is behind a digest, by own reading or by the library.
     pub(crate) fn known(&self, digest: &Digest) -> Option<Arc<Known>> {
-        self.known.get(digest)
+        let own = self.known.get(digest);
+        if own.as_ref().is_some_and(|own| !own.lacks_files()) {
+            return own;
+        }
+        match self.library.as_ref().and_then(|library| library(digest)) {
+            Some(told) => Some(self.keep(digest, Arc::new(told.into()))),
+            None => own,
+        }
     }
 
-    /// Keeps what is behind a digest, and that `image` led there.
-    pub(crate) fn learn(&self, image: &ImageRef, digest: &Digest, known: Arc<Known>) {
-        self.known.insert(digest.clone(), known);
+    /// Looks up in the library whatever lacks the files of an image.
+    pub(crate) fn look_up(&self) {
+        for (digest, known) in &self.known {
+            if known.lacks_files() {
+                self.known(&digest);
+            }
+        }
+    }
+
+    /// Keeps what is behind a digest, and that `image` led there. What is now known of the digest.
+    pub(crate) fn learn(&self, image: &ImageRef, digest: &Digest, known: Arc<Known>) -> Arc<Known> {
         self.last.insert(image.clone(), digest.clone());
+        self.keep(digest, known)
+    }
+
+    /// What was known better stays.
+    fn keep(&self, digest: &Digest, known: Arc<Known>) -> Arc<Known> {
+        let known = match self.known.get(digest) {
+            Some(before) => before.merged(&known),
+            None => known,
+        };
+        self.known.insert(digest.clone(), Arc::clone(&known));
+        known
     }
 
     /// Keeps that the credentials of `key` lead to `digest`.
@@ -185,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn access_is_not_shared_and_ends() {
-        let cache = Cache::new(1 << 20);
+        let cache = Cache::new(1 << 20, None);
         let amd64 = Platforms::of([("linux", "amd64")]);
         let image: ImageRef = "a.example/x".parse().unwrap();
         cache.learn(&image, &digest('a'), known('a', ""));
@@ -209,7 +241,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_covers_what_was_asked_for() {
-        let cache = Cache::new(1 << 20);
+        let cache = Cache::new(1 << 20, None);
         cache.learn(
             &"a.example/x".parse().unwrap(),
             &digest('a'),
@@ -234,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_remembered_for_their_time() {
-        let cache = Cache::new(1 << 20);
+        let cache = Cache::new(1 << 20, None);
         let key = key("a.example/x", 1, &Platforms::All);
         let gap = Arc::new(Fact::Unknown(Gap::NothingTells));
         cache.remember(key.clone(), gap, TTL);
@@ -245,7 +277,7 @@ mod tests {
 
     #[test]
     fn facts_are_bounded_by_their_bytes() {
-        let cache = Cache::new(1 << 20);
+        let cache = Cache::new(1 << 20, None);
         let image: ImageRef = "a.example/x".parse().unwrap();
         for letter in "abcdef0123456789".chars() {
             cache.learn(&image, &digest(letter), known(letter, &"x".repeat(100_000)));

@@ -26,7 +26,7 @@ pub struct Config {
     pub ca_bundle: Option<Vec<u8>>,
     /// Bytes that the caches may hold in all.
     pub cache_bytes: u64,
-    /// Reads layers, and keeps so many bytes of what they say. `None`: they are not read.
+    /// An inspection reads layers, and keeps so many bytes of what they say. `None`: they are not read.
     pub layer_bytes: Option<u64>,
     /// Largest config of an image in bytes. At most 8 MiB are accepted.
     pub config_bytes: u64,

@@ -8,14 +8,13 @@ use futures::StreamExt as _;
 use futures::stream;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
 use hostfit_engine::files::Files;
-use hostfit_engine::image::{
-    Contents, Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start,
-};
+use hostfit_engine::image::{Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start};
 
 use crate::cache::Cache;
 use crate::client::{Found, Session, WRONG_DIGEST};
 use crate::digest::contradicts;
 use crate::error::Failure;
+use crate::known::{Depth, Known, NOT_READ, has_files, is_open};
 use crate::layers::{self, Layer};
 use crate::parse::{self, Descriptor, Document, Entry, INDEX_ENTRIES, Manifest};
 use crate::platforms::Platforms;
@@ -45,15 +44,6 @@ pub(crate) trait Source: Sync {
     fn name(&self) -> &str;
 }
 
-/// What is known of the image behind one digest. Contents that nobody wanted yet are
-/// `Unknown(NotFetchedInTime)`; no other gap is kept unless it can never change.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    pub(crate) fact: Arc<Fact<ImageFacts>>,
-    /// The manifest of each platform, in the same order.
-    pub(crate) manifests: Vec<Descriptor>,
-}
-
 /// One image, read.
 pub(crate) struct Fetched {
     pub(crate) digest: Digest,
@@ -74,38 +64,17 @@ struct Listing {
     platforms: Vec<(Descriptor, PlatformFacts)>,
 }
 
-impl Known {
-    /// Whether every wanted platform has been read.
-    pub(crate) fn covers(&self, platforms: &Platforms) -> bool {
-        let facts = self.fact.value();
-        facts.is_some_and(|facts| {
-            let all = facts.platforms.iter();
-            all.clone().all(|one| !is_open(one, all.clone(), platforms))
-        })
-    }
-}
-
-fn is_open<'a>(
-    one: &PlatformFacts,
-    all: impl Iterator<Item = &'a PlatformFacts> + Clone,
-    platforms: &Platforms,
-) -> bool {
-    let all = all.map(|one| &one.platform);
-    one.contents == NOT_READ && platforms.wants(&one.platform, all)
-}
-
-const NOT_READ: Fact<Contents> = Fact::Unknown(Gap::NotFetchedInTime);
-
 /// Reads `image` as the session's credentials allow. What `cache` holds is used only after the registry
 /// has shown that these credentials lead to it.
 pub(crate) async fn fetch(
     session: &Session<'_>,
     image: &ImageRef,
     platforms: &Platforms,
+    depth: Depth,
     cache: &Cache,
 ) -> Result<Fetched, Failure> {
     let known = match resolve(session, image, cache).await? {
-        Resolved::Known(digest, known) if known.covers(platforms) => {
+        Resolved::Known(digest, known) if known.covers(platforms, depth) => {
             return Ok(Fetched {
                 digest,
                 fact: Arc::clone(&known.fact),
@@ -117,7 +86,7 @@ pub(crate) async fn fetch(
         Resolved::Known(digest, known) => listing_of(digest, &known),
         Resolved::Found(found) => list(session, found).await?,
     };
-    read_wanted(session, known, platforms).await
+    read_wanted(session, known, platforms, depth).await
 }
 
 /// Reads what `found` leads to: the way of a source that has no tags and asks for no credentials.
@@ -126,7 +95,8 @@ pub(crate) async fn read(
     found: Found,
     platforms: &Platforms,
 ) -> Result<Fetched, Failure> {
-    read_wanted(source, list(source, found).await?, platforms).await
+    let listing = list(source, found).await?;
+    read_wanted(source, listing, platforms, Depth::Files).await
 }
 
 enum Resolved {
@@ -251,13 +221,14 @@ async fn read_wanted(
     source: &impl Source,
     mut listing: Listing,
     platforms: &Platforms,
+    depth: Depth,
 ) -> Result<Fetched, Failure> {
     // The same manifest may stand in the index more than once.
     let mut open: HashMap<Digest, Vec<usize>> = HashMap::new();
     let mut order = Vec::new();
     let all = listing.platforms.iter().map(|(_, facts)| facts);
     for (position, (descriptor, facts)) in listing.platforms.iter().enumerate() {
-        if is_open(facts, all.clone(), platforms) {
+        if is_open(facts, all.clone(), platforms, depth) {
             let positions = open.entry(descriptor.digest.clone()).or_default();
             if positions.is_empty() {
                 order.push((descriptor.clone(), facts.platform.clone()));
@@ -347,7 +318,7 @@ async fn read_config(
     let body = source.config(&manifest.config).await?;
     let layers = manifest.layers.clone();
     let (platform, mut contents) = parse::config(&body, manifest, listed)?;
-    if platform.os == "linux" {
+    if has_files(&platform) {
         contents.files = read_files(source, layers, &contents.start, &platform).await?;
     }
     let from = format!(

@@ -24,6 +24,7 @@ mod digest;
 mod error;
 mod fetch;
 mod flight;
+mod known;
 mod layers;
 pub mod local;
 mod parse;
@@ -39,11 +40,12 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use hostfit_engine::fact::{Fact, Gap, Unreachable};
-use hostfit_engine::image::{ImageFacts, ImageRef};
+use hostfit_engine::image::{ImageFacts, ImageRef, Inspected};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Access;
+pub use crate::cache::Library;
 use crate::cache::{Cache, Key};
 use crate::client::Session;
 pub use crate::config::{Config, Network};
@@ -51,6 +53,7 @@ pub use crate::credentials::{Credentials, PullSecret};
 pub use crate::error::Error;
 use crate::error::Failure;
 use crate::flight::Flights;
+use crate::known::Depth;
 use crate::layers::Layers;
 pub use crate::platforms::Platforms;
 pub use crate::pull_secrets::PullSecrets;
@@ -60,6 +63,24 @@ use crate::transport::{Budget, Transport};
 
 /// What is known of an image, shared by all who asked for it.
 pub type SharedFacts = Arc<Fact<ImageFacts>>;
+
+/// What came of an inspection.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// What is known of the image. Without the files of a platform whose layers cannot be had this time.
+    pub facts: SharedFacts,
+    /// The whole, to be kept, if nothing that was wanted is missing.
+    pub whole: Option<Inspected>,
+}
+
+impl Inspection {
+    fn of(fact: Fact<ImageFacts>) -> Self {
+        Self {
+            facts: Arc::new(fact),
+            whole: None,
+        }
+    }
+}
 
 /// Largest config that may be set, in bytes.
 const CONFIG_BYTES_MOST: u64 = 8 << 20;
@@ -84,7 +105,17 @@ impl Registry {
     /// # Errors
     ///
     /// If the CA bundle cannot be read, the HTTP client not be built, or no rustls provider is installed.
-    pub fn new(mut config: Config) -> Result<Self, Error> {
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Self::with_library(config, None)
+    }
+
+    /// The same, with what others have learned of images, by their digests. Nobody gets to see it whose credentials do
+    /// not lead to the digest.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_library(mut config: Config, library: Option<Library>) -> Result<Self, Error> {
         let canonical = |list: &mut Vec<String>| {
             list.iter_mut().for_each(|one| one.make_ascii_lowercase());
         };
@@ -96,7 +127,7 @@ impl Registry {
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(&config, Arc::clone(&stats))?,
             access: Access::new(&config),
-            cache: Cache::new(config.cache_bytes),
+            cache: Cache::new(config.cache_bytes, library),
             layers: config.layer_bytes.map(Layers::new),
             // As many as with one registry: what waits for one takes nothing from the other tenants.
             flights: Flights::new(config.flights, config.per_host.max(1)),
@@ -165,6 +196,56 @@ impl Registry {
         self.0.cache.answer(&key, Instant::now())
     }
 
+    /// What the layers of the wanted platforms of `image` say, by `deadline` at the latest. Layers that are known are not
+    /// read again; how many are read at a time is limited, so this may take long.
+    pub async fn inspect(
+        &self,
+        image: &ImageRef,
+        credentials: &Credentials,
+        platforms: &Platforms,
+        deadline: Instant,
+    ) -> Inspection {
+        if !self.0.config.allows(image.registry()) {
+            return Inspection::of(Fact::Unknown(not_allowed(image.registry())));
+        }
+        let inner = &self.0;
+        let fetched = match inner.session(image, credentials, None, Depth::Files, deadline) {
+            Ok(session) => {
+                fetch::fetch(&session, image, platforms, Depth::Files, &inner.cache).await
+            }
+            Err(failure) => Err(failure),
+        };
+        match fetched {
+            Ok(fetched) => {
+                let known = inner.cache.learn(image, &fetched.digest, fetched.known);
+                let is_whole = !fetched.has_gaps && known.covers(platforms, Depth::Files);
+                Inspection {
+                    facts: match fetched.has_gaps {
+                        true => fetched.fact,
+                        false => Arc::clone(&known.fact),
+                    },
+                    whole: is_whole.then(|| known.inspected()).flatten(),
+                }
+            }
+            Err(failure) => {
+                tracing::info!(%image, %failure, "layers of an image not read");
+                Inspection::of(Fact::Unknown(failure.gap(image.registry())))
+            }
+        }
+    }
+
+    /// Takes from the library whatever it has learned of images that are known without their files. After a change of
+    /// the library.
+    pub fn look_up(&self) {
+        self.0.cache.look_up();
+    }
+
+    /// What is known now of an image of which something is known: the same, or more of it.
+    pub fn latest(&self, facts: &SharedFacts) -> SharedFacts {
+        let known = facts.value().and_then(|it| self.0.cache.known(&it.digest));
+        known.map_or_else(|| Arc::clone(facts), |known| Arc::clone(&known.fact))
+    }
+
     /// The tags of the repository of `image`, by `deadline` at the latest. Nothing of it is kept.
     ///
     /// # Errors
@@ -180,7 +261,10 @@ impl Registry {
         if !self.0.config.allows(registry) {
             return Err(not_allowed(registry));
         }
-        let told = match self.0.session(image, credentials, None, deadline) {
+        let told = match self
+            .0
+            .session(image, credentials, None, Depth::Config, deadline)
+        {
             Ok(session) => tags::tags(&session).await,
             Err(failure) => Err(failure),
         };
@@ -210,11 +294,16 @@ impl Inner {
         image: &'a ImageRef,
         credentials: &Credentials,
         exchanges: Option<Arc<Semaphore>>,
+        depth: Depth,
         deadline: Instant,
     ) -> Result<Session<'a>, Failure> {
         let registry = image.registry();
         let is_plain = self.config.is_plain(registry);
         let budget = Budget::new(registry, is_plain, exchanges, deadline);
+        let (budget, layers) = match (depth, &self.layers) {
+            (Depth::Files, Some(layers)) => (budget.with_layers(), Some(layers)),
+            (Depth::Files, None) | (Depth::Config, _) => (budget, None),
+        };
         let bytes = self.config.config_bytes;
         Session::new(
             &self.transport,
@@ -223,7 +312,7 @@ impl Inner {
             image,
             credentials,
             bytes,
-            self.layers.as_ref(),
+            layers,
         )
     }
 
@@ -236,13 +325,16 @@ impl Inner {
     ) -> SharedFacts {
         let registry = key.image.registry();
         let deadline = Instant::now() + self.config.image_deadline;
-        let fetched = match self.session(&key.image, &credentials, exchanges, deadline) {
-            Ok(session) => fetch::fetch(&session, &key.image, &key.platforms, &self.cache).await,
+        let depth = Depth::Config;
+        let fetched = match self.session(&key.image, &credentials, exchanges, depth, deadline) {
+            Ok(session) => {
+                fetch::fetch(&session, &key.image, &key.platforms, depth, &self.cache).await
+            }
             Err(failure) => Err(failure),
         };
         match fetched {
             Ok(fetched) => {
-                self.cache.learn(&key.image, &fetched.digest, fetched.known);
+                let known = self.cache.learn(&key.image, &fetched.digest, fetched.known);
                 if fetched.is_late {
                     // Who asks next may have more luck.
                 } else if fetched.has_gaps {
@@ -250,6 +342,7 @@ impl Inner {
                     self.cache.remember(key, fact, self.config.failure_ttl);
                 } else {
                     self.cache.admit(key, fetched.digest, self.config.tag_ttl);
+                    return Arc::clone(&known.fact);
                 }
                 fetched.fact
             }

@@ -27,8 +27,9 @@ const REDIRECTS: usize = 3;
 /// Longest time that one exchange may hold its connection.
 const EXCHANGE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
-/// Most requests and bytes for one image.
+/// Most requests for one image, for its layers besides (redirects and challenges count), and bytes that are not layers'.
 const IMAGE_REQUESTS: u32 = 40;
+const LAYERS_REQUESTS: u32 = 1_000;
 const IMAGE_BYTES: u64 = 16 << 20;
 /// Exchanges without an answer, one after the other, after which a registry is left alone for a while.
 const FAILURES: u32 = 5;
@@ -53,6 +54,7 @@ pub(crate) struct Budget {
     pub(crate) deadline: Instant,
     /// Exchanges that whoever caused this may have at a time.
     exchanges: Option<Arc<Semaphore>>,
+    /// Requests that are left.
     requests: AtomicU32,
     bytes: AtomicU64,
 }
@@ -113,16 +115,23 @@ impl Budget {
             is_plain,
             deadline,
             exchanges,
-            requests: AtomicU32::new(0),
+            requests: AtomicU32::new(IMAGE_REQUESTS),
             bytes: AtomicU64::new(0),
         }
     }
 
+    /// The budget of an image whose layers are read as well.
+    pub(crate) fn with_layers(mut self) -> Self {
+        *self.requests.get_mut() += LAYERS_REQUESTS;
+        self
+    }
+
     fn take_request(&self) -> Result<(), Failure> {
-        let used = self.requests.fetch_add(1, Ordering::Relaxed);
-        (used < IMAGE_REQUESTS)
-            .then_some(())
-            .ok_or(Failure::Exhausted)
+        let one_less = |left: u32| left.checked_sub(1);
+        self.requests
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .map(drop)
+            .map_err(|_| Failure::Exhausted)
     }
 
     fn take_bytes(&self, count: usize) -> Result<(), Failure> {

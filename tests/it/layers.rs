@@ -1,10 +1,11 @@
 //! Layers as a registry sends them: read once, checked, and told of when they are not what they should be.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hostfit_engine::fact::{Fact, Gap};
-use hostfit_engine::image::{Contents, ImageRef};
-use hostfit_registry::{Config, Credentials, Platforms, Registry};
+use hostfit_engine::image::{Contents, ImageRef, Inspected};
+use hostfit_registry::{Config, Credentials, Library, Platforms, Registry, SharedFacts};
 use hostfit_tests::registry::{FakeRegistry, Image, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -33,23 +34,26 @@ fn push(fake: &FakeRegistry, name: &str, layers: &[Value]) -> ImageRef {
     format!("{}/{name}:1", fake.host()).parse().unwrap()
 }
 
-fn registry(fake: &FakeRegistry, layer_bytes: Option<u64>) -> Registry {
+fn config(fake: &FakeRegistry, layer_bytes: Option<u64>) -> Config {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let config = Config {
+    Config {
         plain_http: vec![fake.host().to_owned()],
         allow_loopback: true,
         layer_bytes,
         ..Config::default()
-    };
-    Registry::new(config).unwrap()
+    }
+}
+
+fn registry(fake: &FakeRegistry, layer_bytes: Option<u64>) -> Registry {
+    Registry::new(config(fake, layer_bytes)).unwrap()
 }
 
 async fn contents(registry: &Registry, image: &ImageRef) -> Fact<Contents> {
     let deadline = Instant::now() + Duration::from_secs(8);
-    let facts = registry
-        .facts(image, &Credentials::none(), &Platforms::All, None, deadline)
+    let inspection = registry
+        .inspect(image, &Credentials::none(), &Platforms::All, deadline)
         .await;
-    match &*facts {
+    match &*inspection.facts {
         Fact::Known(facts, _) => facts.platforms[0].contents.clone(),
         Fact::Unknown(gap) => Fact::Unknown(gap.clone()),
     }
@@ -133,4 +137,97 @@ async fn a_layer_that_nobody_can_read_is_told() {
         panic!("a layer of garbage is malformed");
     };
     assert!(what.contains("no tar archive"), "{what}");
+}
+
+fn debian() -> Vec<u8> {
+    tar("etc/os-release", "ID=debian\nVERSION_ID=12\n")
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(8)
+}
+
+async fn quickly(registry: &Registry, image: &ImageRef) -> SharedFacts {
+    let (nobody, all) = (Credentials::none(), Platforms::All);
+    registry.facts(image, &nobody, &all, None, soon()).await
+}
+
+/// What os-release says, by facts.
+fn told_by(facts: &SharedFacts) -> String {
+    told(&facts.value().unwrap().platforms[0].contents)
+}
+
+#[tokio::test]
+async fn layers_are_read_by_an_inspection_only_and_then_known_to_all_questions() {
+    let fake = FakeRegistry::start().await;
+    fake.push_blob("a", debian());
+    let image = push(&fake, "a", &[entry(&debian())]);
+    let registry = registry(&fake, Some(1 << 20));
+    assert_eq!(told_by(&quickly(&registry, &image).await), "not read");
+    assert_eq!(layers_asked_for(&fake, &debian()), 0);
+    assert_eq!(told(&contents(&registry, &image).await), "debian 12");
+    assert_eq!(told_by(&quickly(&registry, &image).await), "debian 12");
+    assert_eq!(layers_asked_for(&fake, &debian()), 1);
+}
+
+#[tokio::test]
+async fn what_one_process_has_learned_costs_the_next_one_request() {
+    let fake = FakeRegistry::start().await;
+    fake.push_blob("a", debian());
+    let image = push(&fake, "a", &[entry(&debian())]);
+    let inspected = registry(&fake, Some(1 << 20))
+        .inspect(&image, &Credentials::none(), &Platforms::All, soon())
+        .await;
+    let learned = inspected.whole.expect("nothing was missing");
+    let told_to = learned.facts.digest.clone();
+    let library: Library = Arc::new(move |digest| (*digest == told_to).then(|| learned.clone()));
+    let before = fake.seen().len();
+    let warm = Registry::with_library(config(&fake, None), Some(library)).unwrap();
+    assert_eq!(told_by(&quickly(&warm, &image).await), "debian 12");
+    assert_eq!(
+        fake.seen().len() - before,
+        1,
+        "{:?}",
+        &fake.seen()[before..]
+    );
+}
+
+#[tokio::test]
+async fn what_is_learned_later_completes_what_is_known() {
+    let fake = FakeRegistry::start().await;
+    fake.push_blob("a", debian());
+    let image = push(&fake, "a", &[entry(&debian())]);
+    let shelf: Arc<Mutex<Option<Inspected>>> = Arc::default();
+    let library: Library = {
+        let shelf = Arc::clone(&shelf);
+        Arc::new(move |_| shelf.lock().unwrap().clone())
+    };
+    let waiting = Registry::with_library(config(&fake, None), Some(library)).unwrap();
+    let early = quickly(&waiting, &image).await;
+    assert_eq!(told_by(&early), "not read");
+    let inspected = registry(&fake, Some(1 << 20))
+        .inspect(&image, &Credentials::none(), &Platforms::All, soon())
+        .await;
+    *shelf.lock().unwrap() = inspected.whole;
+    let before = fake.seen().len();
+    waiting.look_up();
+    let cached = waiting.cached(&image, &Credentials::none(), &Platforms::All);
+    assert_eq!(told_by(&cached.unwrap()), "debian 12");
+    assert_eq!(told_by(&waiting.latest(&early)), "debian 12");
+    assert_eq!(fake.seen().len(), before);
+}
+
+#[tokio::test]
+async fn an_image_of_many_layers_is_read() {
+    let fake = FakeRegistry::start().await;
+    let layer = |number: usize| tar(&format!("opt/{number}"), "x");
+    let mut layers = vec![debian()];
+    layers.extend((1..127).map(layer));
+    for layer in &layers {
+        fake.push_blob("a", layer.clone());
+    }
+    let entries: Vec<_> = layers.iter().map(|layer| entry(layer)).collect();
+    let image = push(&fake, "a", &entries);
+    let registry = registry(&fake, Some(1 << 20));
+    assert_eq!(told(&contents(&registry, &image).await), "debian 12");
 }
