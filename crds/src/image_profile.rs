@@ -231,6 +231,17 @@ pub fn names(digest: &Digest) -> [&str; 2] {
     [digest.short(), digest.parts().1]
 }
 
+/// What is known of the image with this digest, by the profiles that `get` finds by their names.
+pub fn find(
+    digest: &Digest,
+    get: impl Fn(&str) -> Option<Arc<KeptImageProfile>>,
+) -> Option<Inspected> {
+    let mut named = names(digest).into_iter().filter_map(get);
+    named
+        .find(|profile| profile.is_about(digest))?
+        .inspected(digest)
+}
+
 fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use hostfit_crds::{BaseImage, CompatReport, HostProfile, SupportMatrix, names};
+use hostfit_crds::{
+    BaseImage, CompatReport, HostProfile, ImageProfile, KeptImageProfile, SupportMatrix, names,
+};
 use hostfit_process::Lease;
 use hostfit_process::client::{CALL, within};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Secret};
@@ -80,6 +82,31 @@ impl Writer {
 
     pub(crate) async fn base_image_status(&self, base: &BaseImage) -> kube::Result<Written> {
         status(&Api::all(self.client()?), base).await
+    }
+
+    /// What was learned of an image: two writes, because the status is a subresource.
+    pub(crate) async fn image_profile(&self, profile: &ImageProfile) -> kube::Result<Written> {
+        let api = Api::all(self.client()?);
+        let mut spec = profile.clone();
+        spec.status = None;
+        match upsert(&api, &spec, names::MANAGER, true).await? {
+            Written::Done => status(&api, profile).await,
+            Written::Gone => Ok(Written::Gone),
+        }
+    }
+
+    pub(crate) async fn image_profile_status(
+        &self,
+        profile: &ImageProfile,
+    ) -> kube::Result<Written> {
+        status(&Api::all(self.client()?), profile).await
+    }
+
+    pub(crate) async fn delete_image_profile(
+        &self,
+        profile: &KeptImageProfile,
+    ) -> kube::Result<Written> {
+        delete(&Api::all(self.client()?), profile).await
     }
 
     /// The report and its status: two writes, because the status is a subresource.

@@ -74,6 +74,14 @@ pub struct Args {
     #[arg(long, env = "HOSTFIT_REFRESH", default_value = "10m", value_parser = duration)]
     pub refresh: Duration,
 
+    /// Whether the layers of images are read. Otherwise only manifests and configs are.
+    #[arg(long, env = "HOSTFIT_INSPECT_LAYERS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub inspect_layers: bool,
+
+    /// How long an ImageProfile stays that no workload uses.
+    #[arg(long, env = "HOSTFIT_KEEP_UNUSED_IMAGES", default_value = "72h", value_parser = duration)]
+    pub keep_unused_images: Duration,
+
     /// How registries may be spoken to.
     #[command(flatten)]
     pub registry: hostfit_registry::Settings,

@@ -10,7 +10,7 @@ use hostfit_process::metrics::{Identity, identified};
 use hostfit_process::{
     Drain, Health, Lease, Limits, Shutdown, Tasks, admin, client, http, log, tasks,
 };
-use hostfit_registry::{PullSecrets, Registry};
+use hostfit_registry::{Config, PullSecrets, Registry};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, Client, ResourceExt};
@@ -22,6 +22,7 @@ mod apply;
 mod args;
 mod certificates;
 mod defaults;
+mod image_profiles;
 mod lineage;
 mod metrics;
 mod nodes;
@@ -32,8 +33,12 @@ pub use args::Args;
 
 use apply::Writer;
 use defaults::Defaults;
+use image_profiles::{ImageProfiles, InUse};
 use reports::{Images, Reports};
 use world::World;
+
+/// Bytes of what layers say that are kept for the next image on them.
+const LAYER_BYTES: u64 = 16 << 20;
 
 /// Runs the operator until a signal.
 ///
@@ -47,7 +52,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = tasks.shutdown();
     let health = Health::new(shutdown.clone());
     let defaults = defaults::read(args.defaults_file.clone())?;
-    let registry = Registry::new(args.registry.config()?)?;
     let secrets = PullSecrets::load(args.registry.registry_credentials_dir.clone())?;
     let client = client::connect(concat!("hostfit-operator/", env!("CARGO_PKG_VERSION"))).await?;
 
@@ -60,9 +64,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let shown = identified(&mut exposed, identity);
     metrics.register(shown);
-    registry.stats().register(shown);
     let certificates_ready = health.condition("certificates");
     let world = World::watch(&client, &health, &mut tasks);
+    let config = Config {
+        layer_bytes: args.inspect_layers.then_some(LAYER_BYTES),
+        ..args.registry.config()?
+    };
+    let library = image_profiles::library(world.image_profiles.clone());
+    let registry = Registry::with_library(config, Some(library))?;
+    registry.stats().register(shown);
     let listener = TcpListener::bind(args.admin_listen)
         .await
         .with_context(|| format!("listen on {}", args.admin_listen))?;
@@ -167,6 +177,15 @@ impl Leader {
         } = self;
         let (counts, counted) = watch::channel(nodes::Counts::None);
         let (conflicts, conflicted) = watch::channel(defaults::Conflicts::new());
+        let (using, in_use) = watch::channel(InUse::default());
+        let image_profiles = ImageProfiles {
+            world: world.clone(),
+            writer: writer.clone(),
+            registry: registry.clone(),
+            secrets: secrets.clone(),
+            in_use,
+            keep_unused: args.keep_unused_images,
+        };
         let mut excluded: BTreeSet<String> = args.excluded_namespaces.iter().cloned().collect();
         excluded.insert(args.namespace.clone());
         let reports = Reports {
@@ -175,6 +194,7 @@ impl Leader {
             images: Images::new(registry.clone(), secrets.clone(), args.refresh),
             excluded,
             counts,
+            using,
             conflicts: conflicted,
             metrics,
             events: args.events,
@@ -186,6 +206,12 @@ impl Leader {
                 nodes::run(world.clone(), writer.clone(), args.label_nodes, counted),
                 lineage::run(world.clone(), writer, registry, secrets, args.refresh),
                 reports.run(),
+                async {
+                    match args.inspect_layers {
+                        true => image_profiles.run().await,
+                        false => drop(image_profiles),
+                    }
+                },
             )
         };
         // In a task of its own: work that takes long must not keep it from renewing.

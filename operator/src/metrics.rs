@@ -76,7 +76,7 @@ pub(crate) struct Counted<'a> {
     /// Images in use, by what is known of them.
     pub(crate) images: ImageCounts,
     /// Objects of our kinds, by the kind.
-    pub(crate) objects: [(&'static str, usize); 4],
+    pub(crate) objects: [(&'static str, usize); 5],
 }
 
 impl Metrics {

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::apply::{Writer, Written};
 use crate::defaults::Conflicts;
+use crate::image_profiles::InUse;
 use crate::metrics::{Counted, Metrics};
 use crate::nodes::{self, Counts};
 use crate::world::World;
@@ -49,6 +50,8 @@ pub(crate) struct Reports {
     pub(crate) images: Images,
     pub(crate) excluded: BTreeSet<String>,
     pub(crate) counts: watch::Sender<Counts>,
+    /// Tells which images are in use.
+    pub(crate) using: watch::Sender<InUse>,
     pub(crate) conflicts: watch::Receiver<Conflicts>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether verdicts that change are told as Events, too.
@@ -61,6 +64,7 @@ impl Reports {
     pub(crate) async fn run(mut self) {
         let mut changes = self.world.anything_changed.subscribe();
         let mut hosts = self.world.hosts_changed.subscribe();
+        let mut profiles = self.world.images_changed.subscribe();
         let mut policies = Policies::default();
         let mut matrices_due = Instant::now();
         let mut again = Instant::now() + IDLE;
@@ -68,6 +72,7 @@ impl Reports {
             tokio::select! {
                 () = changes.next() => {}
                 () = hosts.next() => {}
+                () = profiles.next() => self.images.look_up(),
                 () = self.images.landed() => {}
                 () = tokio::time::sleep_until(again) => {}
             }
@@ -127,6 +132,12 @@ impl Reports {
             now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
         };
         let plan = plan::plan(&items, &reports, &view);
+        let in_use = self.images.in_use(!plan.is_partial);
+        self.using.send_if_modified(|using| {
+            let changed = *using != in_use;
+            *using = in_use;
+            changed
+        });
         let written = self.write(&plan, &reports).await;
         // Right after the start, counts of half the workloads would look like good news.
         if plan.is_partial && self.started.elapsed() < WARM_UP {
@@ -150,6 +161,10 @@ impl Reports {
                 ),
                 ("SupportMatrix", matrices.len()),
                 ("BaseImage", bases.len()),
+                (
+                    "ImageProfile",
+                    world.image_profiles.store().map_or(0, |store| store.len()),
+                ),
             ],
         });
         let mut due = images_due;

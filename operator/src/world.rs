@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
-use hostfit_crds::{BaseImage, CompatReport, HostProfile, SupportMatrix, fleet};
+use hostfit_crds::{BaseImage, CompatReport, HostProfile, KeptImageProfile, SupportMatrix, fleet};
 use hostfit_engine::workload::Workload;
 use hostfit_process::watch::{self, Keep};
 use hostfit_process::{Changed, Health, Tasks, Watched};
@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) profiles: Watched<HostProfile>,
     pub(crate) matrices: Watched<SupportMatrix>,
     pub(crate) bases: Watched<BaseImage>,
+    pub(crate) image_profiles: Watched<KeptImageProfile>,
     pub(crate) reports: Watched<CompatReport>,
     templates: Vec<Kind<TemplateSpec>>,
     cron_jobs: Kind<CronJobSpec>,
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) hosts_changed: Changed,
     /// A BaseImage changed.
     pub(crate) bases_changed: Changed,
+    /// An ImageProfile changed.
+    pub(crate) images_changed: Changed,
     /// Anything that a report depends on changed.
     pub(crate) anything_changed: Changed,
 }
@@ -69,6 +72,7 @@ impl World {
     pub(crate) fn watch(client: &Client, health: &Health, tasks: &mut Tasks) -> Self {
         let hosts_changed = Changed::default();
         let bases_changed = Changed::default();
+        let images_changed = Changed::default();
         let anything_changed = Changed::default();
         let config = watcher::Config::default;
         macro_rules! typed {
@@ -108,6 +112,7 @@ impl World {
             namespaces: typed!(Namespace, "namespaces", prune_namespace, anything_changed),
             matrices: typed!(SupportMatrix, "supportmatrices", |_| {}, anything_changed),
             bases: typed!(BaseImage, "baseimages", |_| {}, bases_changed),
+            image_profiles: typed!(KeptImageProfile, "imageprofiles", |_| {}, images_changed),
             reports: typed!(CompatReport, "compatreports", |_| {}, anything_changed),
             templates: vec![
                 dynamic!(TemplateSpec, apps::Deployment, "deployments"),
@@ -120,6 +125,7 @@ impl World {
             pods: dynamic!(PodSpec, core::Pod, "pods"),
             hosts_changed,
             bases_changed,
+            images_changed,
             anything_changed,
         }
     }

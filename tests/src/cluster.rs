@@ -35,15 +35,18 @@ pub enum Kind {
     BaseImage,
     /// `supportmatrices.hostfit.dev`
     SupportMatrix,
+    /// `imageprofiles.hostfit.dev`
+    ImageProfile,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Node,
         Self::Namespace,
         Self::HostProfile,
         Self::BaseImage,
+        Self::ImageProfile,
         Self::SupportMatrix,
     ];
 
@@ -55,6 +58,7 @@ impl Kind {
             Self::HostProfile => "hostprofiles",
             Self::BaseImage => "baseimages",
             Self::SupportMatrix => "supportmatrices",
+            Self::ImageProfile => "imageprofiles",
         }
     }
 
@@ -65,13 +69,16 @@ impl Kind {
             Self::HostProfile => "HostProfile",
             Self::BaseImage => "BaseImage",
             Self::SupportMatrix => "SupportMatrix",
+            Self::ImageProfile => "ImageProfile",
         }
     }
 
     fn api_version(self) -> &'static str {
         match self {
             Self::Node | Self::Namespace => "v1",
-            Self::HostProfile | Self::BaseImage | Self::SupportMatrix => "hostfit.dev/v1alpha1",
+            Self::HostProfile | Self::BaseImage | Self::SupportMatrix | Self::ImageProfile => {
+                "hostfit.dev/v1alpha1"
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 mod admit;
 mod args;
+mod library;
 mod memo;
 mod message;
 mod metrics;
@@ -45,7 +46,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut tasks = Tasks::new()?;
     let shutdown = tasks.shutdown();
     let health = Health::new(shutdown.clone());
-    let registry = Registry::new(args.registry.config()?)?;
+    let config = args.registry.config()?;
     let secrets = PullSecrets::load(args.registry.registry_credentials_dir.clone())?;
     let certificate = tls::Certificate::load(&args.tls_dir).await?;
     let client = client::connect(concat!("hostfit-webhook/", env!("CARGO_PKG_VERSION"))).await?;
@@ -59,9 +60,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let shown = identified(&mut exposed, identity);
     metrics.register(shown, certificate.expiry());
-    registry.stats().register(shown);
     let certificate_ready = health.condition("certificate");
     let world = World::watch(&client, &health, &mut tasks);
+    let (library, learned) = library::library(&client, &health, &mut tasks);
+    let registry = Registry::with_library(config, Some(library))?;
+    registry.stats().register(shown);
+    tasks.background("image profiles", library::follow(registry.clone(), learned));
     let admission = Admission::new(
         world,
         registry,

@@ -8,13 +8,14 @@ use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::Deserialize;
 
-use super::{ImageProfile, ImageProfileSpec, ImageProfileStatus};
+use super::{ImageProfile, ImageProfileSpec, ImageProfileStatus, READ_BY, names};
 
 /// An [`ImageProfile`], its contents packed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(from = "ImageProfile")]
 pub struct KeptImageProfile {
     metadata: ObjectMeta,
+    digest: String,
     /// Spec and status as JSON.
     packed: Box<[u8]>,
 }
@@ -31,10 +32,12 @@ impl From<ImageProfile> for KeptImageProfile {
             uid: metadata.uid,
             ..ObjectMeta::default()
         };
+        let digest = spec.digest.clone();
         // Maps have texts as keys, so this cannot fail; what cannot be unpacked counts as damaged.
         let packed = serde_json::to_vec(&(spec, status)).unwrap_or_default();
         Self {
             metadata,
+            digest,
             packed: packed.into(),
         }
     }
@@ -52,12 +55,23 @@ impl KeptImageProfile {
         })
     }
 
+    /// The digest that it is about. `None` if that is none, or its name is not one by which it is looked for.
+    pub fn digest(&self) -> Option<Digest> {
+        let digest: Digest = self.digest.parse().ok()?;
+        let name = self.metadata.name.as_deref()?;
+        names(&digest).contains(&name).then_some(digest)
+    }
+
+    /// Whether it is about the image with this digest.
+    pub fn is_about(&self, digest: &Digest) -> bool {
+        self.digest == digest.as_str()
+    }
+
     /// What is known of the image with this digest, if it is about that one and as this version reads layers.
     pub fn inspected(&self, digest: &Digest) -> Option<Inspected> {
-        let profile = self.unpacked()?;
-        let status = profile.status.filter(|it| it.read_by == super::READ_BY)?;
-        let is_about_it = profile.spec.digest == digest.as_str();
-        is_about_it.then(|| status.facts(digest.clone()))?
+        let status = self.unpacked().filter(|_| self.is_about(digest))?.status?;
+        let is_current = status.read_by == READ_BY;
+        is_current.then(|| status.facts(digest.clone()))?
     }
 }
 

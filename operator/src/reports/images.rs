@@ -1,6 +1,6 @@
 //! What the registries tell of the images that workloads name: asked in the background, kept, asked again in time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use hostfit_registry::{Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::image_profiles::InUse;
 
 /// How long one image may take, queueing included.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -63,6 +65,33 @@ impl Images {
     /// What is known of an image now; nothing before its first answer.
     pub(crate) fn facts(&self, image: &ImageRef) -> Option<&SharedFacts> {
         self.book.get(image)?.facts.as_ref()
+    }
+
+    /// Takes what has been learned of the files of images since they were asked for.
+    pub(crate) fn look_up(&mut self) {
+        self.registry.look_up();
+        for facts in self.book.values_mut().filter_map(|it| it.facts.as_mut()) {
+            *facts = self.registry.latest(facts);
+        }
+    }
+
+    /// The images by what they resolve to.
+    pub(crate) fn in_use(&self, is_complete: bool) -> InUse {
+        let resolved = self.book.iter().filter_map(|(image, entry)| {
+            let digest = &entry.facts.as_ref()?.value()?.digest;
+            Some((digest.clone(), image.clone()))
+        });
+        // Of several references the first, so that the answer does not change by chance.
+        let mut images = BTreeMap::new();
+        for (digest, image) in resolved {
+            let slot = images.entry(digest).or_insert_with(|| image.clone());
+            *slot = image.min(slot.clone());
+        }
+        InUse {
+            images,
+            platforms: Some(self.platforms.clone()),
+            is_complete,
+        }
     }
 
     /// How many there are, by what is known of them.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use hostfit_crds::image_profile::READ_BY;
 use hostfit_tests::cluster::{Kind, TOKEN};
-use hostfit_tests::registry::{FakeRegistry, Guard, Image};
+use hostfit_tests::registry::{FakeRegistry, Guard, Image, digest};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -326,4 +327,78 @@ async fn a_base_image_that_the_cluster_follows_proves_what_stands_on_it() {
     stand.cluster.delete(Kind::BaseImage, "ubi10");
     let forgotten = async || stand.judge(pod(&image)).await == "Unknown HF903: warned HF903";
     stand.until("the base is forgotten", forgotten).await;
+}
+
+/// The profile of an image whose files say that they are RHEL 10, for a CPU that the nodes have not.
+fn profile_of(digest: &str) -> serde_json::Value {
+    let short: String = digest["sha256:".len()..].chars().take(12).collect();
+    let files = json!({
+        "distro": {"value": "rhel 10.0", "from": "usr/lib/os-release"},
+        "libc": {"name": "glibc", "version": "2.39", "cpuLevel": 3, "from": "usr/lib64/libc.so.6"},
+        "program": {"path": "usr/bin/app"},
+    });
+    let platform = json!({
+        "platform": "linux/amd64", "manifest": digest, "manifestSize": 1000,
+        "evidence": "config", "config": {}, "files": files,
+    });
+    json!({
+        "metadata": {"name": short},
+        "spec": {"repository": "elsewhere.example/app", "digest": digest},
+        "status": {"readBy": READ_BY, "platforms": [platform]},
+    })
+}
+
+#[tokio::test]
+async fn what_the_operator_learned_of_the_layers_decides() {
+    let setup = Setup::ordinary(json!({"mode": "Enforce"})).await;
+    let (early, late) = (fitting(), fitting().label("late", "yes"));
+    setup.registry.push("early", "1", &early);
+    setup.registry.push("late", "1", &late);
+    let known = digest(&early.manifest_bytes());
+    setup.cluster.put(Kind::ImageProfile, profile_of(&known));
+    let stand = setup.ready().await;
+    let judge = async |name: &str| stand.judge(pod(&stand.image(name))).await;
+    // It costs one request to see that the reference leads there, and no config.
+    let refused = "Fail HF101: refused HF101";
+    assert_eq!(judge("early:1").await, refused);
+    assert_eq!(stand.registry.take().len(), 1);
+    // Until the operator has read the layers, the config is all there is.
+    assert_eq!(judge("late:1").await, "Pass -: let in");
+    let known = digest(&late.manifest_bytes());
+    stand.cluster.put(Kind::ImageProfile, profile_of(&known));
+    stand
+        .until("the profile is used", async || {
+            judge("late:1").await == refused
+        })
+        .await;
+    // A profile lets nobody see an image that his credentials do not lead to.
+    stand.registry.take();
+    assert_eq!(
+        judge("evil/401-always:1").await,
+        "Unknown HF901: warned HF901"
+    );
+    assert!(!stand.log().contains("panicked"), "{}", stand.log());
+}
+
+#[tokio::test]
+async fn a_profile_that_is_damaged_or_of_another_version_is_as_none() {
+    let setup = Setup::ordinary(json!({"mode": "Enforce"})).await;
+    setup.registry.push("app", "1", &fitting());
+    let known = digest(&fitting().manifest_bytes());
+    let stand = setup.ready().await;
+    for (path, value) in [
+        ("/status/readBy", json!("0")),
+        ("/status/platforms/0/files/libc/name", json!("bionic")),
+        ("/status/platforms/0/manifest", json!("sha256:x")),
+        ("/status/platforms", json!("none")),
+        ("/spec/digest", json!(digest(b"another"))),
+    ] {
+        let mut profile = profile_of(&known);
+        *profile.pointer_mut(path).unwrap() = value;
+        stand.cluster.put(Kind::ImageProfile, profile);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let judged = stand.judge(pod(&stand.image("app:1"))).await;
+        assert_eq!(judged, "Pass -: let in", "{path}");
+    }
+    assert!(!stand.log().contains("panicked"), "{}", stand.log());
 }
