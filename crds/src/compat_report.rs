@@ -229,6 +229,9 @@ pub struct ReportImage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 140))]
     pub digest: Option<String>,
+    /// Its layers have not been read (yet): it was judged by its manifest and config.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_config: bool,
     /// What the image stands on, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -14,6 +14,7 @@ mod fleet;
 mod floor;
 mod layers;
 mod load;
+mod profiles;
 mod rows;
 mod server;
 mod world;
@@ -30,6 +31,8 @@ enum Command {
     Cold(cold::Args),
     /// All rules on one pod.
     Evaluate,
+    /// Ten thousand ImageProfiles.
+    Profiles,
     /// Facts of a layer beside unpacking and hashing it.
     Layers(layers::Args),
     /// The floor: the webhook's TLS, HTTP loop and parse, and a fixed answer.
@@ -72,6 +75,7 @@ fn main() -> anyhow::Result<()> {
             Command::Admission(args) => admission::run(args).await,
             Command::Cold(args) => cold::run(args).await,
             Command::Evaluate => evaluate::run(),
+            Command::Profiles => profiles::run(),
             Command::Layers(args) => layers::run(args).await,
             Command::Floor(args) => floor::run(args).await,
             Command::Load(args) => load::run(args).await,

@@ -44,12 +44,17 @@ node_info() { # POOL RELEASE
      bootID: "", machineID: "", systemUUID: ""}'
 }
 
+# What node-feature-discovery says of the CPUs: the pool of RHEL has old ones.
+cpu_labels() { # POOL
+  jq -cn --arg pool "$1" '[1, 2 | select($pool == "rhel9")] | map({key: "feature.node.kubernetes.io/cpu-cpuid.X86_64_V\(.)", value: "true"}) | from_entries'
+}
+
 node_manifest() { # POOL NAME
-  jq -cn --arg pool "$1" --arg name "$2" --argjson info "$(node_info "$1" first)" '
+  jq -cn --arg pool "$1" --arg name "$2" --argjson info "$(node_info "$1" first)" --argjson cpu "$(cpu_labels "$1")" '
     {cpu: "32", memory: "256Gi", pods: "110"} as $room
     | {apiVersion: "v1", kind: "Node",
        metadata: {name: $name, annotations: {"kwok.x-k8s.io/node": "fake"},
-         labels: {pool: $pool, "kubernetes.io/hostname": $name, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux"}},
+         labels: {pool: $pool, "kubernetes.io/hostname": $name, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux"} + $cpu},
        spec: {taints: [{key: "kwok.x-k8s.io/node", value: "fake", effect: "NoSchedule"}]},
        status: {allocatable: $room, capacity: $room, nodeInfo: $info}}'
 }

@@ -36,5 +36,10 @@ app shop/web:1 --base bases/ubi8:8.10
 app shop/legacy:1 --base bases/ubi7:7.9
 # Its own labels hide the vendor's: only the layers tell what it stands on.
 app shop/ledger:1 --base bases/rhel6:6.10 --label name=ledger --label version=3.1 --label com.redhat.component=ledger
+# No label, no annotation, no base that anybody follows: only their files tell that the one is Debian 10, and that the
+# program of the other is made for newer CPUs than those of the pool.
+base shop/quiet:1 debian 10
+musl-gcc -static -Os -s -Wl,-z,x86-64-v3 -o "$WORK/program" "$HERE/../cluster/pause.c"
+base shop/fast:1 debian 12
 app shop/arm:1 --base bases/ubi8:8.10 --arch arm64
 [ "${CLUSTER:-local}" = current ] || app team/secret:1 --base bases/ubi8:8.10 --private

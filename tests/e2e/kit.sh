@@ -62,7 +62,7 @@ diagnose() {
   kubectl get events -n hostfit --field-selector type=Warning -o 'jsonpath={range .items[*]}{.message}{"\n"}{end}' 2>&1 |
     awk '!/volume "tls"/ && !seen[$0]++' | head -n 6 | cut -c1-400
   kubectl logs -n hostfit -l app.kubernetes.io/instance=hostfit --tail=12 --prefix 2>&1 | cut -c1-400
-  kubectl get hprof,compat,smx,bimg -A 2>&1
+  kubectl get hprof,compat,smx,bimg,iprof -A 2>&1
 }
 
 VALUES=()
@@ -95,7 +95,7 @@ uninstall() {
   helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null
   kubectl delete namespace "$NS" --wait=false >/dev/null
   eventually 40 "nothing is left" nothing_left
-  kubectl delete smx,hprof,bimg --all >/dev/null
+  kubectl delete smx,hprof,bimg,iprof --all >/dev/null
 }
 
 # fails_with WORDS COMMAND… : it fails, and says why.
@@ -166,6 +166,7 @@ has_profiles() {
 }
 node_label_is() { [ "$(kubectl get nodes -l "$1" -o json | jq -r "[.items[].metadata.labels[\"$2\"]] | unique | join(\" \")")" = "$3" ]; }
 report_is() { [ "$(kubectl get compat -n "$NS" "$1" -o jsonpath='{.status.verdict}')" = "$2" ]; }
+profiles_of() { [ "$(kubectl get iprof -o json | jq '[.items[] | select(.status.inspectedTime)] | length')" -ge "$1" ]; }
 base_is_ready() { [ "$(kubectl get bimg "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
 
 pull_secret() {
@@ -179,7 +180,7 @@ nothing_left() {
   kinds=$(kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o json | jq '[.items[].webhooks[]?.name | select(endswith("hostfit.dev"))] | length') &&
     [ "$kinds" = 0 ] &&
     kinds=$(kubectl get secret,lease,pods -n hostfit -o name) && ! grep -E '/(hostfit|fit-two|sh\.helm)' <<<"$kinds" &&
-    [ "$(kubectl get compat,hprof,smx,bimg -A -o json | jq '[.items[].metadata.finalizers // [] | .[]] | length')" = 0 ]
+    [ "$(kubectl get compat,hprof,smx,bimg,iprof -A -o json | jq '[.items[].metadata.finalizers // [] | .[]] | length')" = 0 ]
 }
 
 # A steady stream of pod creations (dry run: nothing is stored, every webhook is called).

@@ -10,7 +10,7 @@ say "1  A cluster, and in it two pools of three nodes that nothing runs on: RHEL
 make_pools
 push_images
 create_namespace "$NS"
-run_workload early-web "$REGISTRY/shop/web:1" rhel9
+for name in web quiet fast; do run_workload "early-$name" "$REGISTRY/shop/$name:1" rhel9; done
 
 say "2  Install: no cert-manager, no DaemonSet, no right to read Secrets of others"
 started=$(now)
@@ -41,6 +41,11 @@ tell "$(warnings)"
 pod arm shop/arm:1 rhel9
 check "arm warns HF110" warned HF110
 tell "$(warnings)"
+eventually 60 "layers are read" profiles_of 3
+pod quiet shop/quiet:1 rhel9
+check "quiet warns HF501, by its files alone" warned HF501
+check "quiet is annotated" annotation_is quiet findings HF501
+tell "$(warnings)"
 if has_private_registry; then
   pod secret "" rhel9 "$PRIVATE_REGISTRY/team/secret:1"
   check "secret warns HF901" warned HF901
@@ -57,6 +62,9 @@ eventually 30 "mode Enforce" refused ledger-2 shop/ledger:1 rhel9
 tell "$(warnings)"
 check "the message names image, host and code" grep -q 'HF502 container app stands on rhel 6.10; rhel94-k514 (3 nodes) is rhel 9.4' "$OUTPUT"
 check "the message names a fix" grep -q 'fix: ' "$OUTPUT"
+check "fast is refused, by its files alone" refused fast shop/fast:1 rhel9
+check "and the message says so" grep -q 'HF101 container app needs CPU level x86-64-v3; rhel94-k514 (3 nodes) has v2' "$OUTPUT"
+tell "$(warnings | grep -A1 HF101)"
 if has_private_registry; then
   eventually 30 "the private image is read" pod_is secret-2 "" rhel9 "$PRIVATE_REGISTRY/team/secret:1" Pass
   tell "secret-2: $(annotations secret-2)"

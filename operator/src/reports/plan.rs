@@ -11,7 +11,7 @@ use hostfit_crds::policies::{Judge, Policies};
 use hostfit_crds::{CompatReport, names};
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::finding::{CellVerdict, plain};
-use hostfit_engine::image::ImageFacts;
+use hostfit_engine::image::{ImageFacts, PlatformFacts};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
@@ -189,10 +189,15 @@ fn listed_image(
     let contents =
         known.and_then(|facts| facts.platforms.iter().find_map(|it| it.contents.value()));
     let lineage = contents.map(|contents| catalog.lineage(reference, contents));
+    let is_unread = |it: &PlatformFacts| {
+        let contents = it.contents.value();
+        it.platform.os == "linux" && contents.is_some_and(|it| it.files.is_none())
+    };
     let mut listed = ReportImage {
         container: image.name.clone(),
         image: reference.to_string(),
         digest: known.map(|facts| facts.digest.to_string()),
+        only_config: known.is_some_and(|facts| facts.platforms.iter().any(is_unread)),
         ..ReportImage::default()
     };
     if let Some(lineage) = lineage {
