@@ -1,6 +1,7 @@
 //! The judge: images × hosts × (rules and support tables) → what was found.
 
 use std::borrow::Borrow;
+use std::cell::OnceCell;
 
 use crate::distribution::Certainty;
 use crate::fact::{Evidence, Fact, Gap, Strength};
@@ -28,6 +29,7 @@ mod platform;
 mod programs;
 mod rights;
 pub mod row;
+mod rules;
 mod said;
 mod seccomp;
 mod vendor;
@@ -35,6 +37,8 @@ mod windows;
 mod zstd;
 
 pub use platform::runnable;
+use rules::{Active, Check};
+pub use rules::{Pack, count};
 use said::Said;
 
 /// What a rule says of a cell.
@@ -77,97 +81,6 @@ pub struct Knowledge<'a> {
     pub today: Date,
 }
 
-/// A rule of one of the packs.
-type Check = fn(&Cell<'_>) -> Outcome;
-
-/// Every rule that depends on image and host, with the pack that brings it.
-const RULES: &[(Pack, Check)] = &[
-    (Pack::Recommended, cpu_level::check),
-    (Pack::Recommended, programs::library),
-    (Pack::Recommended, programs::go),
-    (Pack::Recommended, programs::graalvm),
-    (Pack::Recommended, programs::avx),
-    (Pack::Recommended, programs::mislabelled),
-    (Pack::Recommended, programs::small),
-    (Pack::Recommended, programs::pages),
-    (Pack::Recommended, kernel::check),
-    (Pack::Recommended, interfaces::library),
-    (Pack::Recommended, interfaces::vsyscall),
-    (Pack::Recommended, interfaces::systemd),
-    (Pack::Recommended, interfaces::btf),
-    (Pack::Recommended, interfaces::module),
-    (Pack::Recommended, seccomp::clone3),
-    (Pack::Recommended, seccomp::faccessat2),
-    (Pack::Recommended, seccomp::statx),
-    (Pack::Recommended, seccomp::clock_gettime64),
-    (Pack::Recommended, seccomp::fchmodat2),
-    (Pack::Recommended, seccomp::io_uring),
-    (Pack::Recommended, lsm::libselinux),
-    (Pack::Recommended, lsm::apparmor),
-    (Pack::Recommended, lsm::selinux_options),
-    (Pack::Recommended, lsm::executable_stack),
-    (Pack::Recommended, rights::own_users),
-    (Pack::Recommended, rights::own_namespaces),
-    (Pack::Recommended, rights::low_ports),
-    (Pack::Recommended, java::cgroup_v2),
-    (Pack::Recommended, java::proc_cgroups),
-    (Pack::Recommended, cgroups::systemd_on_v2),
-    (Pack::Recommended, cgroups::systemd_on_v1),
-    (Pack::Recommended, packets::legacy),
-    (Pack::Recommended, packets::nft),
-    (Pack::Recommended, windows::check),
-    (Pack::Recommended, zstd::check),
-    (Pack::Recommended, cuda::required),
-    (Pack::Recommended, cuda::minimum_driver),
-    (Pack::VendorSupport, vendor::check),
-    (Pack::VendorSupport, cgroups::kubelet),
-    (Pack::VendorSupport, vendor::privileged),
-    (Pack::EndOfLife, end_of_life::image),
-    (Pack::EndOfLife, end_of_life::host),
-];
-
-/// How many rules and rows are active.
-pub fn count(rules: &Rules) -> usize {
-    let built_in = RULES
-        .iter()
-        .filter(|(pack, _)| rules.packs.contains(pack))
-        .count();
-    built_in + rules.rows.len()
-}
-
-/// Sets of rules that can be switched on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Pack {
-    /// What breaks.
-    Recommended,
-    /// What the vendors' published matrices say.
-    VendorSupport,
-    /// What is past its end of support.
-    EndOfLife,
-    /// Makes findings of the other packs refuse where they would only warn.
-    Strict,
-}
-
-impl Pack {
-    /// Every pack.
-    pub const ALL: [Self; 4] = [
-        Self::Recommended,
-        Self::VendorSupport,
-        Self::EndOfLife,
-        Self::Strict,
-    ];
-
-    /// The name in objects and values.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Recommended => "recommended",
-            Self::VendorSupport => "vendor-support",
-            Self::EndOfLife => "eol",
-            Self::Strict => "strict",
-        }
-    }
-}
-
 /// The platform of an image that a host would choose.
 pub fn platform_on<'a>(image: &'a ImageFacts, host: &HostFacts) -> Option<&'a PlatformFacts> {
     let all: Vec<_> = image.platforms.iter().map(|it| &it.platform).collect();
@@ -190,13 +103,14 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
     };
     if let Some(gap) = gap {
         for image in &workload.images {
-            tally.add(gap.finding(), &user(image), None);
+            tally.add(&gap.finding(), &user(image), None);
         }
     }
     if landing.unprofiled {
         tally.unprofiled();
     }
     const NOT_ASKED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NotFetchedInTime);
+    let active = Active::of(knowledge.rules);
     let images: Vec<_> = workload
         .images
         .iter()
@@ -209,11 +123,45 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
         .collect();
     for host in &landing.hosts {
         let mut worst = CellVerdict::Pass;
+        let mut of_host = None;
         for (user, image) in &images {
-            for (finding, about_host) in judge(image, host, other_kernel, knowledge) {
+            let mut add = |finding: &Finding| {
                 worst = worst.max(finding.verdict);
-                tally.add(finding, user, about_host.then_some(&host.name));
+                tally.add(finding, user, Some(&host.name));
+            };
+            let (cell, platform) = match image.on(host, other_kernel, knowledge) {
+                Ok(cell) => cell,
+                Err(finding) => {
+                    finding.iter().for_each(&mut add);
+                    continue;
+                }
+            };
+            // A user's row beats every pack for the pair.
+            match row::decide(&cell) {
+                row::Rows::Decided(outcome) => {
+                    outcome.finding().iter().for_each(&mut add);
+                    continue;
+                }
+                row::Rows::Open(gap) => gap.iter().for_each(|gap| add(&gap.finding())),
             }
+            // A volume is mounted, not run: what it stands on does not matter.
+            if cell.uses.role == Role::Volume {
+                continue;
+            }
+            let of_image = platform.rules.get_or_init(|| active.of_image(&cell));
+            debug_assert!(
+                active.are_all_said(of_image, &cell),
+                "a rule is one for Each::Pair"
+            );
+            let ask = |rules: &[Check]| -> Vec<Finding> {
+                let answers = rules.iter().map(|check| check(&cell));
+                answers.filter_map(Outcome::finding).collect()
+            };
+            let of_host: &Vec<Finding> = of_host.get_or_insert_with(|| ask(&active.of_hosts));
+            let of_pair = ask(of_image);
+            let beyond = [vendor::outside(&cell).finding(), cell.on_nothing_told()];
+            let findings = of_host.iter().chain(&of_pair);
+            findings.chain(beyond.iter().flatten()).for_each(add);
         }
         tally.host(&host.name, worst);
     }
@@ -224,17 +172,23 @@ fn user(image: &WorkloadImage) -> User {
     (image.role, image.name.clone())
 }
 
-/// What is known of one platform.
-type Inside<'a> = (Lineage, &'a Contents);
-
-/// One image, with the lineage of each of its platforms.
+/// One image, with what is known of each of its platforms.
 enum Read<'a> {
     Gap(Gap),
     Platforms {
         reference: &'a ImageRef,
         uses: &'a WorkloadImage,
-        platforms: Vec<(&'a Platform, Result<Inside<'a>, Gap>)>,
+        platforms: Vec<&'a Platform>,
+        inside: Vec<Result<Inside<'a>, Gap>>,
     },
+}
+
+/// What is known of one platform.
+struct Inside<'a> {
+    contents: &'a Contents,
+    lineage: Lineage,
+    /// The rules that may have something to say of it, once it is to run somewhere.
+    rules: OnceCell<Vec<Check>>,
 }
 
 fn read<'a>(
@@ -254,106 +208,77 @@ fn read<'a>(
         Fact::Known(facts, _) => facts,
         Fact::Unknown(gap) => return Read::Gap(gap.clone()),
     };
-    let lineage = |contents: &Contents| knowledge.catalog.lineage(reference, contents);
-    let platforms = facts.platforms.iter().map(|platform| {
-        let lineage = match &platform.contents {
-            Fact::Known(contents, evidence) => {
-                let mut lineage = lineage(contents);
-                if let Some(distribution) = windows::lineage(&platform.platform) {
-                    lineage.distribution = Fact::Known(distribution, evidence.clone());
-                }
-                Ok((lineage, contents))
+    let inside = |platform: &'a PlatformFacts| match &platform.contents {
+        Fact::Known(contents, evidence) => {
+            let mut lineage = knowledge.catalog.lineage(reference, contents);
+            if let Some(distribution) = windows::lineage(&platform.platform) {
+                lineage.distribution = Fact::Known(distribution, evidence.clone());
             }
-            Fact::Unknown(gap) => Err(gap.clone()),
-        };
-        (&platform.platform, lineage)
-    });
+            Ok(Inside {
+                contents,
+                lineage,
+                rules: OnceCell::new(),
+            })
+        }
+        Fact::Unknown(gap) => Err(gap.clone()),
+    };
     Read::Platforms {
         reference,
         uses: image,
-        platforms: platforms.collect(),
+        platforms: facts.platforms.iter().map(|it| &it.platform).collect(),
+        inside: facts.platforms.iter().map(inside).collect(),
     }
 }
 
-/// The findings of one image on one host, each with whether it is about the host.
-fn judge(
-    image: &Read<'_>,
-    host: &Host,
-    other_kernel: bool,
-    knowledge: &Knowledge<'_>,
-) -> Vec<(Finding, bool)> {
-    let (reference, uses, platforms) = match image {
-        Read::Gap(gap) => return vec![(gap.finding(), false)],
-        Read::Platforms {
-            reference,
+impl Read<'_> {
+    /// The platform of the image that a host would run; else why there is none, if that matters.
+    fn on<'a>(
+        &'a self,
+        host: &'a Host,
+        other_kernel: bool,
+        knowledge: &Knowledge<'a>,
+    ) -> Result<(Cell<'a>, &'a Inside<'a>), Option<Finding>> {
+        let (reference, uses, platforms, inside) = match self {
+            Self::Gap(gap) => return Err(Some(gap.finding())),
+            Self::Platforms {
+                reference,
+                uses,
+                platforms,
+                inside,
+            } => (reference, uses, platforms, inside),
+        };
+        let index = platform::select(platforms, &host.facts).map_err(|outcome| match outcome {
+            // An image volume is mounted and not run: one manifest of another platform is mounted as well.
+            Outcome::Incompatible(_) if uses.role == Role::Volume && platforms.len() == 1 => None,
+            outcome => outcome.finding(),
+        })?;
+        let (platform, inside) = match (platforms.get(index), inside.get(index)) {
+            (Some(platform), Some(Ok(inside))) => (platform, inside),
+            (_, Some(Err(gap))) => return Err(Some(gap.finding())),
+            _ => return Err(Some(Gap::NothingTells.finding())),
+        };
+        let cell = Cell {
+            image: reference,
             uses,
-            platforms,
-        } => (reference, uses, platforms),
-    };
-    let all: Vec<_> = platforms.iter().map(|(platform, _)| *platform).collect();
-    let role = uses.role;
-    let (platform, lineage, contents) = match platform::select(&all, &host.facts) {
-        Ok(index) => match platforms.get(index) {
-            Some((platform, Ok((lineage, contents)))) => (*platform, lineage, *contents),
-            Some((_, Err(gap))) => return vec![(gap.finding(), false)],
-            None => return vec![(Gap::NothingTells.finding(), false)],
-        },
-        Err(Outcome::Unknown(gap)) => return vec![(gap.finding(), true)],
-        // An image volume is mounted and not run: one manifest of another platform is mounted as well.
-        Err(Outcome::Incompatible(_)) if role == Role::Volume && all.len() == 1 => {
-            return Vec::new();
-        }
-        Err(Outcome::Incompatible(finding)) => return vec![(finding, true)],
-        Err(Outcome::Compatible) => return Vec::new(),
-    };
-    let cell = Cell {
-        image: reference,
-        uses,
-        contents,
-        platform,
-        lineage,
-        host,
-        rules: knowledge.rules,
-        other_kernel,
-        today: knowledge.today,
-    };
-    cell.findings(role)
+            contents: inside.contents,
+            platform,
+            lineage: &inside.lineage,
+            host,
+            rules: knowledge.rules,
+            other_kernel,
+            today: knowledge.today,
+        };
+        Ok((cell, inside))
+    }
 }
 
 impl Cell<'_> {
-    /// A user's row beats every pack for the pair; else all packs speak.
-    fn findings(&self, role: Role) -> Vec<(Finding, bool)> {
-        let mut findings = Vec::new();
-        match row::decide(self) {
-            row::Rows::Decided(outcome) => findings.extend(outcome.finding()),
-            row::Rows::Open(gap) => {
-                findings.extend(gap.map(|gap| gap.finding()));
-                // A volume is mounted, not run: what it stands on does not matter.
-                if role != Role::Volume {
-                    findings.extend(self.packs());
-                    // A program that brings all of its code stands on nothing.
-                    if let Fact::Unknown(gap) = &self.lineage.distribution
-                        && self.static_program().is_none()
-                    {
-                        findings.push(gap.finding());
-                    }
-                }
-            }
+    /// The gap where nothing tells what the image stands on. A program that brings all of its code stands on nothing.
+    fn on_nothing_told(&self) -> Option<Finding> {
+        match &self.lineage.distribution {
+            Fact::Unknown(gap) if self.static_program().is_none() => Some(gap.finding()),
+            _ => None,
         }
-        let about_host = |finding: Finding| {
-            let host = finding.host.is_some();
-            (finding, host)
-        };
-        findings.into_iter().map(about_host).collect()
-    }
-
-    fn packs(&self) -> impl Iterator<Item = Finding> {
-        let active = RULES
-            .iter()
-            .filter(|(pack, _)| self.rules.packs.contains(pack));
-        active
-            .filter_map(|(_, check)| check(self).finding())
-            .chain(vendor::outside(self).finding())
     }
 }
 

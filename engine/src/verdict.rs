@@ -1,6 +1,7 @@
 //! From findings on single cells to the verdict on a workload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::finding::{CellVerdict, Finding};
 use crate::host::HostName;
@@ -85,10 +86,19 @@ impl Judgement {
 /// Collects the findings of the cells of one workload.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    reasons: BTreeMap<SortKey, Reason>,
+    /// Each finding once: the same is found of many cells.
+    found: HashMap<Finding, About>,
     hosts: Vec<(HostName, CellVerdict)>,
     /// Nodes without a profile would take the workload, too.
     unprofiled: bool,
+}
+
+/// The users and hosts that a finding is about, and when it came first.
+#[derive(Debug, Default)]
+struct About {
+    turn: usize,
+    users: BTreeSet<User>,
+    hosts: BTreeSet<HostName>,
 }
 
 /// Worst verdict first, then severity, then code, then text.
@@ -100,21 +110,54 @@ type SortKey = (
 );
 
 impl Tally {
-    /// Records a finding about a user of an image, on one host or whatever the host.
-    pub(crate) fn add(&mut self, finding: Finding, user: &User, host: Option<&HostName>) {
-        let key = (
-            std::cmp::Reverse(finding.verdict),
-            finding.severity,
-            finding.code.as_str(),
-            format!("{}\n{}", finding.message(), finding.fix),
-        );
-        let reason = self.reasons.entry(key).or_insert_with(|| Reason {
-            finding,
-            users: BTreeSet::new(),
-            hosts: BTreeSet::new(),
-        });
-        reason.users.insert(user.clone());
-        reason.hosts.extend(host.cloned());
+    /// Records a finding about a user of an image, on one host if it says something of the host.
+    pub(crate) fn add(&mut self, finding: &Finding, user: &User, host: Option<&HostName>) {
+        let turn = self.found.len();
+        let about = match self.found.get_mut(finding) {
+            Some(about) => about,
+            None => self.found.entry(finding.clone()).or_insert(About {
+                turn,
+                ..About::default()
+            }),
+        };
+        if !about.users.contains(user) {
+            about.users.insert(user.clone());
+        }
+        if let Some(host) = host.filter(|_| finding.host.is_some())
+            && !about.hosts.contains(host)
+        {
+            about.hosts.insert(host.clone());
+        }
+    }
+
+    /// Why, worst first. Findings that differ only in their evidence are one.
+    fn reasons(found: HashMap<Finding, About>) -> Vec<Reason> {
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by_key(|(_, about)| about.turn);
+        let mut reasons: BTreeMap<SortKey, Reason> = BTreeMap::new();
+        for (finding, about) in found {
+            let About { users, hosts, .. } = about;
+            let key = (
+                std::cmp::Reverse(finding.verdict),
+                finding.severity,
+                finding.code.as_str(),
+                format!("{}\n{}", finding.message(), finding.fix),
+            );
+            match reasons.entry(key) {
+                Entry::Vacant(free) => {
+                    free.insert(Reason {
+                        finding,
+                        users,
+                        hosts,
+                    });
+                }
+                Entry::Occupied(mut same) => {
+                    same.get_mut().users.extend(users);
+                    same.get_mut().hosts.extend(hosts);
+                }
+            }
+        }
+        reasons.into_values().collect()
     }
 
     /// Records that all images were judged on one host, and the worst that was found.
@@ -150,7 +193,7 @@ impl Tally {
             fitting: (unknown == 0 && landing > 0).then_some(fitting),
             landing,
             by_host: self.hosts,
-            reasons: self.reasons.into_values().collect(),
+            reasons: Self::reasons(self.found),
         }
     }
 }

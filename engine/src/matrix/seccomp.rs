@@ -4,6 +4,8 @@
 //! Only under a profile: Kubernetes' default is none. First versions that know a call: `seccomp_boundaries.tsv` of the
 //! sources, measured with the git tags of the runtimes.
 
+use std::sync::LazyLock;
+
 use crate::fact::Evidence;
 use crate::files::LibcKind;
 use crate::finding::{Code, Severity};
@@ -20,58 +22,71 @@ struct Call {
     /// The evidence, if this image makes the call.
     makes: fn(&Cell<'_>) -> Option<(String, Evidence)>,
     /// First versions, by branch: one that is older than all, or than the one of its own branch, does not know it.
-    containerd: &'static [&'static str],
-    docker: &'static [&'static str],
-    libseccomp: Option<&'static str>,
+    containerd: Vec<First>,
+    docker: Vec<First>,
+    libseccomp: Option<First>,
 }
 
-const CALLS: [Call; 5] = [
-    Call {
-        code: Code::HF210,
-        severity: Severity::BreaksAtStart,
-        name: "clone3",
-        makes: |cell| glibc(cell, "2.34"),
-        containerd: &["1.4.10", "1.5.6", "1.6.0"],
-        docker: &["20.10.10", "23.0"],
-        libseccomp: None,
-    },
-    Call {
-        code: Code::HF211,
-        severity: Severity::BreaksFeature,
-        name: "faccessat2",
-        makes: |cell| glibc(cell, "2.33").or_else(|| alpine(cell, "3.14")),
-        containerd: &["1.3.8", "1.4.1", "1.5.0"],
-        docker: &["20.10.0"],
-        libseccomp: Some("2.4.4"),
-    },
-    Call {
-        code: Code::HF212,
-        severity: Severity::BreaksFeature,
-        name: "statx",
-        makes: coreutils,
-        containerd: &["1.1.7", "1.2.6", "1.3.0"],
-        docker: &["18.04"],
-        libseccomp: Some("2.4.0"),
-    },
-    Call {
-        code: Code::HF213,
-        severity: Severity::BreaksAtStart,
-        name: "clock_gettime64",
-        makes: time64,
-        containerd: &["1.3.8", "1.4.0"],
-        docker: &["19.03.9"],
-        libseccomp: Some("2.4.2"),
-    },
-    Call {
-        code: Code::HF214,
-        severity: Severity::BreaksFeature,
-        name: "fchmodat2",
-        makes: |cell| glibc(cell, "2.39"),
-        containerd: &["1.6.28", "1.7.13", "2.0"],
-        docker: &["23.0.10", "25.0.3", "26.0"],
-        libseccomp: Some("2.5.5"),
-    },
-];
+/// A version as it is written, and as it is compared for each pair of image and host.
+type First = (&'static str, DottedVersion);
+
+fn first(text: &'static str) -> Option<First> {
+    Some((text, text.parse().ok()?))
+}
+
+fn firsts(texts: &[&'static str]) -> Vec<First> {
+    texts.iter().filter_map(|text| first(text)).collect()
+}
+
+static CLONE3: LazyLock<Call> = LazyLock::new(|| Call {
+    code: Code::HF210,
+    severity: Severity::BreaksAtStart,
+    name: "clone3",
+    makes: |cell| glibc(cell, "2.34"),
+    containerd: firsts(&["1.4.10", "1.5.6", "1.6.0"]),
+    docker: firsts(&["20.10.10", "23.0"]),
+    libseccomp: None,
+});
+
+static FACCESSAT2: LazyLock<Call> = LazyLock::new(|| Call {
+    code: Code::HF211,
+    severity: Severity::BreaksFeature,
+    name: "faccessat2",
+    makes: |cell| glibc(cell, "2.33").or_else(|| alpine(cell, "3.14")),
+    containerd: firsts(&["1.3.8", "1.4.1", "1.5.0"]),
+    docker: firsts(&["20.10.0"]),
+    libseccomp: first("2.4.4"),
+});
+
+static STATX: LazyLock<Call> = LazyLock::new(|| Call {
+    code: Code::HF212,
+    severity: Severity::BreaksFeature,
+    name: "statx",
+    makes: coreutils,
+    containerd: firsts(&["1.1.7", "1.2.6", "1.3.0"]),
+    docker: firsts(&["18.04"]),
+    libseccomp: first("2.4.0"),
+});
+
+static CLOCK_GETTIME64: LazyLock<Call> = LazyLock::new(|| Call {
+    code: Code::HF213,
+    severity: Severity::BreaksAtStart,
+    name: "clock_gettime64",
+    makes: time64,
+    containerd: firsts(&["1.3.8", "1.4.0"]),
+    docker: firsts(&["19.03.9"]),
+    libseccomp: first("2.4.2"),
+});
+
+static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
+    code: Code::HF214,
+    severity: Severity::BreaksFeature,
+    name: "fchmodat2",
+    makes: |cell| glibc(cell, "2.39"),
+    containerd: firsts(&["1.6.28", "1.7.13", "2.0"]),
+    docker: firsts(&["23.0.10", "25.0.3", "26.0"]),
+    libseccomp: first("2.5.5"),
+});
 
 fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
     let libc = cell.libc()?;
@@ -105,19 +120,19 @@ fn time64(cell: &Cell<'_>) -> Option<(String, Evidence)> {
 }
 
 pub(super) fn clone3(cell: &Cell<'_>) -> Outcome {
-    check(cell, &CALLS[0])
+    check(cell, &CLONE3)
 }
 pub(super) fn faccessat2(cell: &Cell<'_>) -> Outcome {
-    check(cell, &CALLS[1])
+    check(cell, &FACCESSAT2)
 }
 pub(super) fn statx(cell: &Cell<'_>) -> Outcome {
-    check(cell, &CALLS[2])
+    check(cell, &STATX)
 }
 pub(super) fn clock_gettime64(cell: &Cell<'_>) -> Outcome {
-    check(cell, &CALLS[3])
+    check(cell, &CLOCK_GETTIME64)
 }
 pub(super) fn fchmodat2(cell: &Cell<'_>) -> Outcome {
-    check(cell, &CALLS[4])
+    check(cell, &FCHMODAT2)
 }
 
 /// Whether the runtime's default profile filters the container.
@@ -155,13 +170,14 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
         };
     };
     let first = match runtime.name.as_str() {
-        "containerd" => call.containerd,
-        "docker" => call.docker,
+        "containerd" => &call.containerd,
+        "docker" => &call.docker,
         // Which CRI-O brings which profile is not verified: nothing is known against it.
         _ => return Outcome::Compatible,
     };
-    let old_library = call.libseccomp.zip(cell.host.facts.libseccomp.as_ref());
-    let old_library = old_library.filter(|(first, own)| !own.is_at_least(first));
+    let own = cell.host.facts.libseccomp.as_ref();
+    let old_library = call.libseccomp.as_ref().zip(own);
+    let old_library = old_library.filter(|((_, first), own)| *own < first);
     let is_old = runtime
         .version
         .as_ref()
@@ -182,10 +198,9 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
     if matches!(applies, Filter::Unknown) {
         return Outcome::missing(HostFact::SeccompDefault);
     }
-    let wanted = first.last().copied().unwrap_or_default();
-    let library = call
-        .libseccomp
-        .map(|first| format!(" and libseccomp {first}"));
+    let wanted = first.last().map(|(text, _)| *text).unwrap_or_default();
+    let library = call.libseccomp.as_ref();
+    let library = library.map(|(first, _)| format!(" and libseccomp {first}"));
     cell.says(Said {
         code: call.code,
         severity: call.severity,
@@ -202,17 +217,10 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
 }
 
 /// Whether a version is at or after the first of its own branch, or after all branches.
-fn knows(version: &DottedVersion, first: &[&str]) -> bool {
-    let branch = |text: &str| {
-        let mut numbers = text.split('.').map(|part| part.parse().unwrap_or_default());
-        (
-            numbers.next().unwrap_or_default(),
-            numbers.next().unwrap_or_default(),
-        )
-    };
-    let own = first.iter().find(|first| branch(first) == version.branch());
+fn knows(version: &DottedVersion, first: &[First]) -> bool {
+    let own = first.iter().find(|(_, it)| it.branch() == version.branch());
     own.or(first.last())
-        .is_none_or(|first| version.is_at_least(first))
+        .is_none_or(|(_, first)| version >= first)
 }
 
 /// HF215: `io_uring_setup: Operation not permitted`.
@@ -287,7 +295,7 @@ mod tests {
 
     #[test]
     fn each_branch_has_its_own_first_version() {
-        let knows = |version: &str| knows(&version.parse().unwrap(), &["1.4.10", "1.5.6", "1.6.0"]);
+        let knows = |version: &str| knows(&version.parse().unwrap(), &CLONE3.containerd);
         for old in ["1.3.9", "1.4.9", "1.5.5", "1.2"] {
             assert!(!knows(old), "{old}");
         }
