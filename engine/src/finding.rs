@@ -90,6 +90,12 @@ codes! {
     HF231: "the host forbids the user namespaces that the image makes",
     /// Low ports are closed.
     HF232: "the image's user may not open its port",
+    /// Too few areas of memory.
+    HF240: "the host allows fewer areas of memory than the image wants",
+    /// All descriptors are gone through.
+    HF241: "the image goes through all file descriptors, and the runtime may allow any number",
+    /// A sandbox has a kernel of its own.
+    HF250: "a sandbox runs the image on a kernel of its own",
     /// A JVM does not see cgroup v2.
     HF301: "the image's Java does not see the limits of cgroup v2",
     /// A JVM misses controllers in /proc/cgroups.

@@ -23,6 +23,7 @@ mod interfaces;
 mod java;
 mod kept;
 mod kernel;
+mod limits;
 mod lsm;
 mod packets;
 mod platform;
@@ -31,15 +32,17 @@ mod rights;
 pub mod row;
 mod rules;
 mod said;
+mod sandbox;
 mod seccomp;
 mod vendor;
 mod windows;
 mod zstd;
 
 pub use platform::runnable;
-use rules::{Active, Check};
+use rules::{Active, Check, Concerned};
 pub use rules::{Pack, count};
 use said::Said;
+use sandbox::Sandbox;
 
 /// What a rule says of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +66,8 @@ pub(crate) struct Cell<'a> {
     pub(crate) lineage: &'a Lineage,
     pub(crate) host: &'a Host,
     pub(crate) rules: &'a Rules,
-    /// The pod asks for a RuntimeClass: it may run on another kernel than the host's, so kernel rules are not definite.
-    pub(crate) other_kernel: bool,
+    /// The pod's RuntimeClass. It may bring another kernel than the host's, so rules on the kernel are not definite.
+    pub(crate) runtime_class: Option<&'a str>,
     pub(crate) today: Date,
 }
 
@@ -95,7 +98,8 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
     knowledge: &Knowledge<'_>,
 ) -> Judgement {
     let landing = knowledge.fleet.landing(&workload.placement);
-    let other_kernel = workload.placement.runtime_class.is_some();
+    let runtime_class = workload.placement.runtime_class.as_deref();
+    let sandbox = runtime_class.and_then(Sandbox::of);
     let mut tally = Tally::default();
     let gap = match landing.unprofiled {
         true => Some(Gap::NotProfiled),
@@ -129,7 +133,7 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
                 worst = worst.max(finding.verdict);
                 tally.add(finding, user, Some(&host.name));
             };
-            let (cell, platform) = match image.on(host, other_kernel, knowledge) {
+            let (cell, platform) = match image.on(host, runtime_class, knowledge) {
                 Ok(cell) => cell,
                 Err(finding) => {
                     finding.iter().for_each(&mut add);
@@ -148,19 +152,27 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
             if cell.uses.role == Role::Volume {
                 continue;
             }
-            let of_image = platform.rules.get_or_init(|| active.of_image(&cell));
+            let concerned = platform.rules.get_or_init(|| active.concerned(&cell));
             debug_assert!(
-                active.are_all_said(of_image, &cell),
+                active.are_all_said(concerned, &cell),
                 "a rule is one for Each::Pair"
             );
-            let ask = |rules: &[Check]| -> Vec<Finding> {
-                let answers = rules.iter().map(|check| check(&cell));
+            let ask = |rules: &mut dyn Iterator<Item = &Check>| -> Vec<Finding> {
+                let answers = rules.map(|check| check(&cell));
                 answers.filter_map(Outcome::finding).collect()
             };
-            let of_host: &Vec<Finding> = of_host.get_or_insert_with(|| ask(&active.of_hosts));
-            let of_pair = ask(of_image);
+            let of_host: &Vec<Finding> =
+                of_host.get_or_insert_with(|| ask(&mut active.of_hosts.iter()));
+            let of_pair = ask(&mut concerned.rules.iter());
+            let of_kernel = match &sandbox {
+                Some(sandbox) => {
+                    let outcome = sandbox.check(&cell, &concerned.of_kernel);
+                    outcome.finding().into_iter().collect()
+                }
+                None => ask(&mut concerned.of_kernel.iter().map(|(_, check)| check)),
+            };
             let beyond = [vendor::outside(&cell).finding(), cell.on_nothing_told()];
-            let findings = of_host.iter().chain(&of_pair);
+            let findings = of_host.iter().chain(&of_pair).chain(&of_kernel);
             findings.chain(beyond.iter().flatten()).for_each(add);
         }
         tally.host(&host.name, worst);
@@ -188,7 +200,7 @@ struct Inside<'a> {
     contents: &'a Contents,
     lineage: Lineage,
     /// The rules that may have something to say of it, once it is to run somewhere.
-    rules: OnceCell<Vec<Check>>,
+    rules: OnceCell<Concerned>,
 }
 
 fn read<'a>(
@@ -235,7 +247,7 @@ impl Read<'_> {
     fn on<'a>(
         &'a self,
         host: &'a Host,
-        other_kernel: bool,
+        runtime_class: Option<&'a str>,
         knowledge: &Knowledge<'a>,
     ) -> Result<(Cell<'a>, &'a Inside<'a>), Option<Finding>> {
         let (reference, uses, platforms, inside) = match self {
@@ -265,7 +277,7 @@ impl Read<'_> {
             lineage: &inside.lineage,
             host,
             rules: knowledge.rules,
-            other_kernel,
+            runtime_class,
             today: knowledge.today,
         };
         Ok((cell, inside))

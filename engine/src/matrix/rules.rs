@@ -2,15 +2,19 @@
 
 use std::sync::LazyLock;
 
+use crate::finding::Code;
 use crate::host::{Host, HostFacts, HostName};
 use crate::matrix::{
-    Cell, Outcome, cgroups, cpu_level, cuda, end_of_life, interfaces, java, kernel, lsm, packets,
-    programs, rights, seccomp, vendor, windows, zstd,
+    Cell, Outcome, cgroups, cpu_level, cuda, end_of_life, interfaces, java, kernel, limits, lsm,
+    packets, programs, rights, seccomp, vendor, windows, zstd,
 };
 use crate::policy::Rules;
 
 /// A rule of one of the packs.
 pub(super) type Check = fn(&Cell<'_>) -> Outcome;
+
+/// A rule on the kernel.
+pub(super) type KernelRule = (Code, Check);
 
 /// How often a rule has to be asked. A pod has few images and may have many hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +37,11 @@ const RULES: &[(Pack, Each, Check)] = &[
     (Recommended, Each::Image, programs::graalvm),
     (Recommended, Each::Image, programs::avx),
     (Recommended, Each::Pair, programs::mislabelled),
-    (Recommended, Each::Pair, programs::small),
-    (Recommended, Each::Image, programs::pages),
-    (Recommended, Each::Image, kernel::check),
-    (Recommended, Each::Image, interfaces::library),
-    (Recommended, Each::Image, interfaces::vsyscall),
-    (Recommended, Each::Image, interfaces::systemd),
-    (Recommended, Each::Image, interfaces::btf),
-    (Recommended, Each::Image, interfaces::module),
     (Recommended, Each::Image, seccomp::clone3),
     (Recommended, Each::Image, seccomp::faccessat2),
     (Recommended, Each::Image, seccomp::statx),
     (Recommended, Each::Image, seccomp::clock_gettime64),
     (Recommended, Each::Image, seccomp::fchmodat2),
-    (Recommended, Each::Image, seccomp::io_uring),
     (Recommended, Each::Image, lsm::libselinux),
     (Recommended, Each::Image, lsm::apparmor),
     (Recommended, Each::Image, lsm::selinux_options),
@@ -55,11 +50,9 @@ const RULES: &[(Pack, Each, Check)] = &[
     (Recommended, Each::Image, rights::own_namespaces),
     (Recommended, Each::Image, rights::low_ports),
     (Recommended, Each::Image, java::cgroup_v2),
-    (Recommended, Each::Image, java::proc_cgroups),
     (Recommended, Each::Image, cgroups::systemd_on_v2),
     (Recommended, Each::Image, cgroups::systemd_on_v1),
-    (Recommended, Each::Image, packets::legacy),
-    (Recommended, Each::Image, packets::nft),
+    (Recommended, Each::Image, limits::open_files),
     (Recommended, Each::Image, windows::check),
     (Recommended, Each::Image, zstd::check),
     (Recommended, Each::Pair, cuda::required),
@@ -71,13 +64,35 @@ const RULES: &[(Pack, Each, Check)] = &[
     (EndOfLife, Each::Host, end_of_life::host),
 ];
 
+/// Rules of the pack `recommended` on the kernel that the image gets, each with the code under which it speaks. In a sandbox
+/// that is not the node's.
+const KERNEL_RULES: &[(Each, KernelRule)] = &[
+    (Each::Pair, (Code::HF111, programs::small)),
+    (Each::Image, (Code::HF113, programs::pages)),
+    (Each::Image, (Code::HF201, kernel::check)),
+    (Each::Image, (Code::HF202, interfaces::library)),
+    (Each::Image, (Code::HF203, interfaces::vsyscall)),
+    (Each::Image, (Code::HF204, interfaces::systemd)),
+    (Each::Image, (Code::HF205, interfaces::btf)),
+    (Each::Image, (Code::HF206, interfaces::module)),
+    (Each::Image, (Code::HF215, seccomp::io_uring)),
+    (Each::Image, (Code::HF240, limits::maps)),
+    (Each::Image, (Code::HF302, java::proc_cgroups)),
+    (Each::Image, (Code::HF320, packets::legacy)),
+    (Each::Image, (Code::HF321, packets::nft)),
+];
+
 /// How many rules and rows are active.
 pub fn count(rules: &Rules) -> usize {
     let built_in = RULES
         .iter()
         .filter(|(pack, ..)| rules.packs.contains(pack))
         .count();
-    built_in + rules.rows.len()
+    let of_kernel = match rules.packs.contains(&Recommended) {
+        true => KERNEL_RULES.len(),
+        false => 0,
+    };
+    built_in + of_kernel + rules.rows.len()
 }
 
 /// Sets of rules that can be switched on.
@@ -117,8 +132,16 @@ impl Pack {
 pub(super) struct Active {
     of_images: Vec<Check>,
     of_pairs: Vec<Check>,
+    of_kernel: &'static [(Each, KernelRule)],
     /// To be asked of any cell of a host.
     pub(super) of_hosts: Vec<Check>,
+}
+
+/// The rules that have to be asked of an image on each host.
+pub(super) struct Concerned {
+    pub(super) rules: Vec<Check>,
+    /// Those on the kernel.
+    pub(super) of_kernel: Vec<KernelRule>,
 }
 
 impl Active {
@@ -131,29 +154,43 @@ impl Active {
         Self {
             of_images: asked(Each::Image),
             of_pairs: asked(Each::Pair),
+            of_kernel: match rules.packs.contains(&Recommended) {
+                true => KERNEL_RULES,
+                false => &[],
+            },
             of_hosts: asked(Each::Host),
         }
     }
 
-    /// The rules that have to be asked of an image on each host. The cell's own host does not matter.
-    pub(super) fn of_image(&self, cell: &Cell<'_>) -> Vec<Check> {
+    /// The rules that an image concerns. The cell's own host does not matter.
+    pub(super) fn concerned(&self, cell: &Cell<'_>) -> Concerned {
         let cell = Cell {
             host: &NOTHING_KNOWN,
             ..*cell
         };
-        let speaks = |check: &&Check| check(&cell) != Outcome::Compatible;
-        let of_images = self.of_images.iter().filter(speaks);
-        of_images.chain(&self.of_pairs).copied().collect()
+        let speaks = |check: &Check| check(&cell) != Outcome::Compatible;
+        let of_images = self.of_images.iter().filter(|check| speaks(check));
+        let is_asked =
+            |(each, (_, check)): &&(Each, KernelRule)| *each == Each::Pair || speaks(check);
+        let of_kernel = self.of_kernel.iter().filter(is_asked);
+        Concerned {
+            rules: of_images.chain(&self.of_pairs).copied().collect(),
+            of_kernel: of_kernel.map(|(_, rule)| *rule).collect(),
+        }
     }
 
     /// Whether these rules say of a cell all that there is to say, as `Each::Image` promises.
-    pub(super) fn are_all_said(&self, asked: &[Check], cell: &Cell<'_>) -> bool {
+    pub(super) fn are_all_said(&self, concerned: &Concerned, cell: &Cell<'_>) -> bool {
         let speaking = |rules: &mut dyn Iterator<Item = &Check>| {
             rules
                 .filter(|check| check(cell) != Outcome::Compatible)
                 .count()
         };
-        speaking(&mut asked.iter()) == speaking(&mut self.of_images.iter().chain(&self.of_pairs))
+        let of_kernel = concerned.of_kernel.iter().map(|(_, check)| check);
+        let all_of_kernel = self.of_kernel.iter().map(|(_, (_, check))| check);
+        let all = self.of_images.iter().chain(&self.of_pairs);
+        speaking(&mut concerned.rules.iter().chain(of_kernel))
+            == speaking(&mut all.chain(all_of_kernel))
     }
 }
 

@@ -129,7 +129,8 @@ impl Cell<'_> {
 
     /// The doubt of every rule about the node's kernel where a RuntimeClass may bring another one.
     pub(super) fn other_kernel(&self) -> Option<&'static str> {
-        self.other_kernel
+        self.runtime_class
+            .is_some()
             .then_some("a RuntimeClass may bring a kernel of its own")
     }
 

@@ -59,9 +59,7 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         ),
         evidence: None,
     };
-    let sandbox = cell
-        .other_kernel
-        .then_some("a RuntimeClass may bring a kernel of its own");
+    let sandbox = cell.other_kernel();
     match supported(&image, &host) {
         Some(true) if image == WITH_REVISION => cell.broken(
             finding(),
