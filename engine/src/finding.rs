@@ -106,6 +106,8 @@ codes! {
     HF304: "the image's systemd refuses cgroup v1",
     /// The kubelet refuses cgroup v1.
     HF305: "the host's kubelet refuses cgroup v1",
+    /// A manifest of schema 1, and a runtime that has given it up.
+    HF310: "the runtime no longer takes the image's manifest (schema 1)",
     /// Layers compressed with zstd, and an old runtime.
     HF311: "the runtime cannot unpack the image's zstd layers",
     /// Layers compressed with zstd under Docker's media type.

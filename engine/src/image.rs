@@ -329,6 +329,8 @@ pub struct Contents {
     pub size: u64,
     /// Layers compressed with zstd, under the media type that fewer runtimes take.
     pub zstd: Option<Zstd>,
+    /// Its manifest has the retired schema 1.
+    pub is_schema1: bool,
     /// Labels of the config, and annotations of the manifest where the config has no label of that key.
     pub labels: BTreeMap<String, String>,
     /// Environment of the config.

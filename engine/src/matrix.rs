@@ -33,6 +33,7 @@ pub mod row;
 mod rules;
 mod said;
 mod sandbox;
+mod schema1;
 mod seccomp;
 mod vendor;
 mod windows;

@@ -369,10 +369,17 @@ fn next_link(reply: &Reply) -> Option<String> {
 }
 
 fn found(digest: Digest, reply: &Reply) -> Result<Found, Failure> {
-    verify(&digest, &reply.body)?;
     let content_type = reply.headers.get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
-    let document = parse::document(&reply.body, content_type)?;
+    let document = match is_digest_of(&digest, &reply.body) {
+        true => parse::document(&reply.body, content_type)?,
+        // Signatures stand outside of what the digest is of, and so does whatever else stands there.
+        false => {
+            let payload = parse::payload(&reply.body).ok_or(WRONG_DIGEST)?;
+            verify(&digest, &payload)?;
+            parse::document(&payload, content_type)?
+        }
+    };
     let size = reply.body.len() as u64;
     Ok(Found {
         descriptor: Descriptor { digest, size },

@@ -166,6 +166,13 @@ async fn list(source: &impl Source, found: Found) -> Result<Listing, Failure> {
                 platforms: vec![(descriptor, facts)],
             });
         }
+        Document::Retired(image) => {
+            return Ok(Listing {
+                from: format!("manifest {}", digest.short()),
+                platforms: vec![(descriptor, retired(&digest, *image))],
+                digest,
+            });
+        }
         Document::Index(entries) => flatten(source, entries).await?,
     };
     let mut platforms = Vec::new();
@@ -202,7 +209,7 @@ async fn flatten(source: &impl Source, entries: Vec<Entry>) -> Result<Vec<Entry>
         }
         let Descriptor { digest, size } = &entry.descriptor;
         match source.by_digest(digest, Some(*size)).await?.document {
-            Document::Image(_) => {
+            Document::Image(_) | Document::Retired(_) => {
                 return Err(Failure::Invalid("its index calls an image an index"));
             }
             Document::Index(inner) if inner.iter().any(|entry| entry.is_index) => {
@@ -304,7 +311,17 @@ async fn read_platform(
     let Descriptor { digest, size } = descriptor;
     match source.by_digest(digest, Some(*size)).await?.document {
         Document::Image(manifest) => read_config(source, descriptor, manifest, listed).await,
+        Document::Retired(image) => Ok(retired(digest, *image)),
         Document::Index(_) => Err(Failure::Invalid("its index calls an index an image")),
+    }
+}
+
+/// A manifest of schema 1 tells all that is read of it by itself.
+fn retired(digest: &Digest, (platform, contents): (Platform, Contents)) -> PlatformFacts {
+    let from = format!("manifest {}", digest.short());
+    PlatformFacts {
+        platform,
+        contents: Fact::Known(contents, Evidence::new(Strength::Stated, from)),
     }
 }
 

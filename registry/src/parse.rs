@@ -3,23 +3,27 @@
 
 mod bounded;
 mod config;
+mod schema1;
 
 use std::collections::BTreeMap;
 
-use hostfit_engine::image::{Digest, Platform, Zstd};
+use hostfit_engine::image::{Contents, Digest, Platform, Zstd};
 use oci_distribution::manifest::{self as oci, ImageIndexEntry, OciImageIndex, OciImageManifest};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use self::bounded::{Bounded, Count};
 pub(crate) use self::config::{config, diff_ids};
+pub(crate) use self::schema1::payload;
 use crate::error::Failure;
 
 /// What may stand in `Accept`: everything that [`document`] can tell apart.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
-    application/vnd.docker.distribution.manifest.v2+json";
+    application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.v1+prettyjws;q=0.1, \
+    application/vnd.docker.distribution.manifest.v1+json;q=0.1";
 
 /// Most entries of an index, nested ones included.
 pub(crate) const INDEX_ENTRIES: usize = 1_000;
@@ -40,6 +44,8 @@ pub(crate) struct Descriptor {
 pub(crate) enum Document {
     Index(Vec<Entry>),
     Image(Manifest),
+    /// A manifest of schema 1, which has its config inside.
+    Retired(Box<(Platform, Contents)>),
 }
 
 /// One image, or one nested index, of an index.
@@ -67,9 +73,7 @@ pub(crate) fn document(body: &[u8], content_type: Option<&str>) -> Result<Docume
         .map_err(|_| Failure::Broken("the registry's answer is not a manifest"))?;
     let stated = shape.media_type.as_deref();
     if shape.schema_version == Some(1) || shape.fs_layers.is_some() {
-        return Err(Failure::Invalid(
-            "its manifest has the retired schema 1: build and push the image again",
-        ));
+        return Ok(Document::Retired(Box::new(schema1::read(body)?)));
     }
     let media_type = |text: &str| {
         let bare = text.split(';').next().unwrap_or_default();

@@ -643,6 +643,9 @@ async fn each_fault_is_told_as_what_it_is() {
             "malformed: its manifest has the retired schema 1",
             1,
         ),
+        ("schema-1-signed", "linux/amd64 0", 1),
+        // What stands behind the signed part is not read.
+        ("schema-1-forged", "linux/amd64 0", 1),
         ("artifact", "malformed: it is an artifact", 1),
         ("no-rootfs", "linux/amd64 1000", 2),
         (

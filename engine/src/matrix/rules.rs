@@ -6,7 +6,7 @@ use crate::finding::Code;
 use crate::host::{Host, HostFacts, HostName};
 use crate::matrix::{
     Cell, Outcome, cgroups, cpu_level, cuda, end_of_life, interfaces, java, kernel, limits, lsm,
-    packets, programs, rights, seccomp, vendor, windows, zstd,
+    packets, programs, rights, schema1, seccomp, vendor, windows, zstd,
 };
 use crate::policy::Rules;
 
@@ -54,6 +54,7 @@ const RULES: &[(Pack, Each, Check)] = &[
     (Recommended, Each::Image, cgroups::systemd_on_v1),
     (Recommended, Each::Image, limits::open_files),
     (Recommended, Each::Image, windows::check),
+    (Recommended, Each::Image, schema1::check),
     (Recommended, Each::Image, zstd::check),
     (Recommended, Each::Pair, cuda::required),
     (Recommended, Each::Pair, cuda::minimum_driver),

@@ -129,6 +129,7 @@ pub(crate) fn config(
             .iter()
             .fold(0, |sum, layer| layer.size.saturating_add(sum)),
         zstd: manifest.zstd,
+        is_schema1: false,
         labels: keep_smallest(labels),
         env: keep_smallest(env.collect()),
         history: commands.map(|command| cut(command, &mut room)).collect(),

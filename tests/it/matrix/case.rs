@@ -104,6 +104,8 @@ pub(super) struct Detail {
     pub(super) history: Vec<String>,
     /// Layers compressed with zstd, under which media type.
     pub(super) zstd: Option<Zstd>,
+    /// Its manifest has the retired schema 1.
+    pub(super) schema1: bool,
     /// Environment of the config.
     pub(super) env: BTreeMap<String, String>,
     /// What the container sets besides.

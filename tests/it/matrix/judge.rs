@@ -397,6 +397,7 @@ fn contents(index: usize, image: &Image, architecture: &str) -> Result<Contents,
             Zstd::Oci => image::Zstd::Oci,
             Zstd::Docker => image::Zstd::Docker,
         }),
+        is_schema1: detail.schema1,
         start: image::Start {
             user: detail.user.clone(),
             ports: detail.ports.clone(),

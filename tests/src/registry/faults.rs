@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
@@ -109,6 +111,8 @@ pub(super) async fn answer(
             "application/vnd.docker.distribution.manifest.v1+prettyjws",
             json!({"schemaVersion": 1, "fsLayers": [], "history": []}).to_string(),
         ),
+        "schema-1-signed" => signed(""),
+        "schema-1-forged" => signed(r#""architecture":"s390x","#),
         "artifact" => {
             let kind = json!("application/vnd.cncf.helm.config.v1+json");
             manifest(
@@ -223,6 +227,27 @@ fn limited(retry_after: &str) -> Response {
         .header(RETRY_AFTER, retry_after)
         .body(Body::empty())
         .expect("the pause is a valid header")
+}
+
+/// A manifest of schema 1 with a signature, and before that `more`, which its digest does not cover.
+fn signed(more: &str) -> Response {
+    let config = json!({"os": "linux", "config": {"Env": ["A=1"]}}).to_string();
+    let history = json!([{"v1Compatibility": config}]);
+    let start =
+        format!(r#"{{"schemaVersion":1,"architecture":"amd64","fsLayers":[],"history":{history}"#);
+    let payload = format!("{start}}}");
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let tail = json!({"formatLength": start.len(), "formatTail": encode("}")}).to_string();
+    let protected = encode(&tail);
+    let body = format!(r#"{start},{more}"signatures":[{{"protected":"{protected}"}}]}}"#);
+    Response::builder()
+        .header(
+            CONTENT_TYPE,
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        )
+        .header("docker-content-digest", digest(payload.as_bytes()))
+        .body(body.into())
+        .expect("the headers are valid")
 }
 
 fn typed(media_type: &str, body: String) -> Response {
