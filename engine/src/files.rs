@@ -57,6 +57,8 @@ pub struct Files {
     pub iptables: Option<Seen<Iptables>>,
     /// Version of the Java runtime, as its `release` file tells.
     pub java: Option<Seen<String>>,
+    /// The crypto policy that its libraries follow: `DEFAULT`, `FIPS`, …
+    pub crypto_policy: Option<Seen<String>>,
     /// Packages that rules ask for, by their names.
     pub packages: BTreeMap<String, Seen<PackageVersion>>,
     /// What could not be read, in words.

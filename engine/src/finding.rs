@@ -128,6 +128,8 @@ codes! {
     HF503: "the vendor's support for this image on this host is limited",
     /// Privileges across major releases.
     HF504: "the vendor does not support privileges across major releases",
+    /// A host in FIPS mode, and an image without validated cryptography.
+    HF505: "the host is in FIPS mode, and the image shows no validated cryptography",
     /// A row of a SupportMatrix speaks against the pair.
     HF506: "a row of the SupportMatrix speaks against this pair",
     /// The distribution of the host is past its end of support.

@@ -19,6 +19,7 @@ mod cgroups;
 mod cpu_level;
 mod cuda;
 mod end_of_life;
+mod fips;
 mod interfaces;
 mod java;
 mod kept;

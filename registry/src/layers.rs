@@ -61,12 +61,16 @@ fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// The crypto policy of RHEL 8 and newer, and the mark of a system in FIPS mode of older ones.
+const CRYPTO_POLICY: [&str; 2] = ["etc/crypto-policies/config", "etc/system-fips"];
+
 /// Largest text that is kept as it is.
 const TEXT: usize = 64 << 10;
 
 /// How much of the file at `path` is kept whole, if it matters by its name.
 fn wanted(path: &str) -> Option<usize> {
     let is_text = os_release::PATHS.contains(&path)
+        || CRYPTO_POLICY.contains(&path)
         // Every Java runtime has one in its home, wherever that is.
         || path.ends_with("/release");
     match is_text {

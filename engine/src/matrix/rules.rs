@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use crate::finding::Code;
 use crate::host::{Host, HostFacts, HostName};
 use crate::matrix::{
-    Cell, Outcome, cgroups, cpu_level, cuda, end_of_life, interfaces, java, kernel, limits, lsm,
-    packets, programs, rights, schema1, seccomp, vendor, windows, zstd,
+    Cell, Outcome, cgroups, cpu_level, cuda, end_of_life, fips, interfaces, java, kernel, limits,
+    lsm, packets, programs, rights, schema1, seccomp, vendor, windows, zstd,
 };
 use crate::policy::Rules;
 
@@ -61,6 +61,7 @@ const RULES: &[(Pack, Each, Check)] = &[
     (VendorSupport, Each::Image, vendor::check),
     (VendorSupport, Each::Host, cgroups::kubelet),
     (VendorSupport, Each::Pair, vendor::privileged),
+    (VendorSupport, Each::Pair, fips::check),
     (EndOfLife, Each::Image, end_of_life::image),
     (EndOfLife, Each::Host, end_of_life::host),
 ];

@@ -8,9 +8,9 @@ use hostfit_engine::os_release;
 use hostfit_engine::package::PackageVersion;
 
 use super::elf::Elf;
-use super::name_of;
 use super::root::Root;
 use super::scan::{Layer, Said};
+use super::{CRYPTO_POLICY, name_of};
 
 /// The facts of the image that `layers` (base first) make, started as `start` says, for an architecture.
 pub(crate) fn files<L: Deref<Target = Layer>>(
@@ -25,6 +25,7 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
         libc: libc(&root, architecture),
         program: program(&root, start),
         iptables: iptables(&root),
+        crypto_policy: crypto_policy(&root),
         ..Files::default()
     };
     if let Some(first) = start.command.first().filter(|_| files.program.is_none()) {
@@ -272,6 +273,18 @@ fn iptables(root: &Root<'_>) -> Option<Seen<Iptables>> {
         _ => return None,
     };
     Some(Seen::new(variant, path))
+}
+
+/// The policy, `FIPS` where the older mark says so.
+fn crypto_policy(root: &Root<'_>) -> Option<Seen<String>> {
+    let [config, mark] = CRYPTO_POLICY;
+    if root.text(mark).is_some() {
+        return Some(Seen::new("FIPS".to_owned(), mark));
+    }
+    let text = root.text(config)?;
+    let mut lines = text.lines().map(str::trim);
+    let policy = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    Some(Seen::new(policy.to_owned(), config))
 }
 
 /// `JAVA_VERSION="17.0.9"` of the file `release` in a Java home.

@@ -26,6 +26,7 @@ const ASKED_FOR: &[&str] = &[
     "libselinux",
     "libselinux1",
     "musl",
+    "openssl-fips-provider",
     "systemd",
 ];
 

@@ -265,6 +265,21 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn the_crypto_policy_is_that_of_its_file_and_the_older_mark_wins() {
+    let policy = |tar: Tar| {
+        let seen = facts(&[tar.layer()], &[]).crypto_policy;
+        seen.map(|seen| format!("{} in {}", seen.value, seen.path))
+    };
+    let config = || Tar::new().file("etc/crypto-policies/config", "# of the system\nDEFAULT\n");
+    let expected = "DEFAULT in etc/crypto-policies/config";
+    assert_eq!(policy(config()).as_deref(), Some(expected));
+    let marked = config().file("etc/system-fips", "");
+    assert_eq!(policy(marked).as_deref(), Some("FIPS in etc/system-fips"));
+    let empty = Tar::new().file("etc/crypto-policies/config", "\n");
+    assert_eq!(policy(empty), None);
+}
+
+#[test]
 fn layers_come_in_any_compression_and_in_pieces() {
     let tar = Tar::new().file("etc/alpine-release", "3.22.1\n").bytes();
     let (one, two) = tar.split_at(700);

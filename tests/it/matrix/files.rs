@@ -30,6 +30,8 @@ pub(super) struct Written {
     /// `legacy` or `nft`
     iptables: Option<String>,
     java: Option<String>,
+    /// `DEFAULT`, `FIPS`
+    crypto_policy: Option<String>,
     /// `libselinux: rpm 2.0.94-5.3.el6`
     packages: BTreeMap<String, String>,
 }
@@ -139,6 +141,10 @@ impl Written {
                 Some("nft") => Some(Seen::new(Iptables::Nft, "usr/sbin/xtables-nft-multi")),
                 Some(other) => return Err(bad(other)),
             },
+            crypto_policy: self
+                .crypto_policy
+                .clone()
+                .map(|it| Seen::new(it, "etc/crypto-policies/config")),
             java: self
                 .java
                 .clone()
