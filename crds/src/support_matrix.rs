@@ -166,13 +166,15 @@ pub struct MatrixRule {
     /// Name, unique in the matrix. Messages name it.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Facts of the image: distro, distroVersion (a range: ">=10", "8", ">=8 <10"), architecture, repository (a * at the
-    /// end matches the rest). A list holds alternatives.
+    /// Facts of the image: distro, distroVersion (a range: ">=10", "8", ">=8 <10"), architecture, repository and baseImage (a *
+    /// at the end matches the rest), libc, libcVersion, cpuLevel, minKernel, systemd, libselinux, runtimes: {java: "<8u372"},
+    /// packages: {coreutils: ">=9"}. A list holds alternatives.
     #[serde(default)]
     #[schemars(schema_with = "facts_selector")]
     pub image: BTreeMap<String, Value>,
     /// Facts of the host: profiles (names of HostProfiles), os, osVersion, kernel, architecture, cpuLevel, cgroup, selinux,
-    /// runtime, kubelet, nvidiaDriver, cuda, computeCapability. Versions and levels are ranges. A list holds alternatives.
+    /// runtime, kubelet, nvidiaDriver, cuda, computeCapability, libseccomp, vsyscall, apparmor, seccompDefault, pageSize,
+    /// procCgroups, fips, ia32, btf, modules, sysctls. Versions and levels are ranges. A list holds alternatives.
     #[serde(default)]
     #[schemars(schema_with = "facts_selector")]
     pub host: BTreeMap<String, Value>,
@@ -368,19 +370,116 @@ fn values(
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
+    // `runtimes: {java: "<8u372"}` is the fact runtimes.java.
+    let flat = written.iter().flat_map(|(name, value)| match value {
+        Value::Object(inner) if !inner.is_empty() => inner
+            .iter()
+            .map(|(inner, value)| (format!("{name}.{inner}"), value))
+            .collect(),
+        value => vec![(name.clone(), value)],
+    });
     let list = |value: &Value| match value {
         Value::Array(values) => values.iter().map(scalar).collect(),
         value => scalar(value).map(|value| vec![value]),
     };
-    let one = |(name, value): (&String, &Value)| {
+    let one = |(name, value): (String, &Value)| {
         let values = list(value).filter(|values| !values.is_empty());
-        values
-            .map(|values| (name.clone(), values))
-            .ok_or_else(|| MatrixError::Value {
+        match values {
+            Some(values) => Ok((name, values)),
+            None => Err(MatrixError::Value {
                 row: row.to_owned(),
                 side,
-                name: name.clone(),
-            })
+                name,
+            }),
+        }
     };
-    written.iter().map(one).collect()
+    flat.map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// `expected`: what is wrong with a row of these facts, or nothing.
+    #[track_caller]
+    fn check(image: Value, host: Value, expected: &str) {
+        let row = json!({"name": "r", "image": image, "host": host, "verdict": "Unsupported"});
+        let spec = serde_json::from_value(json!({"rules": [row]})).unwrap();
+        let read = policy::Policy::try_from(&spec);
+        let got = read.err().map(|error| error.to_string());
+        assert_eq!(got.unwrap_or_default(), expected);
+    }
+
+    #[test]
+    fn rows_may_select_on_every_fact_of_an_image() {
+        let image = json!({
+            "distro": "rhel", "distroVersion": ">=8", "architecture": ["amd64", "arm64"],
+            "repository": "registry.example/*", "baseImage": "ubi9*", "libc": "glibc", "libcVersion": "<2.34",
+            "cpuLevel": 3, "minKernel": ">=3.2", "runtimes": {"java": ["<8u372", ">=9 <11.0.16"]},
+            "systemd": "<232", "libselinux": "<2.1.1", "packages": {"coreutils": ">=8.32", "musl": "1.2"},
+        });
+        check(image, json!({}), "");
+    }
+
+    #[test]
+    fn a_name_that_is_no_fact_is_told_with_the_one_that_was_meant() {
+        let image = |image: Value, expected: &str| check(image, json!({}), expected);
+        image(
+            json!({"libcVersoin": "2"}),
+            r#"row "r": image has no fact "libcVersoin"; did you mean "libcVersion"?"#,
+        );
+        image(
+            json!({"java": "<9"}),
+            r#"row "r": image has no fact "java"; did you mean "runtimes.java"?"#,
+        );
+        image(
+            json!({"packages": {"coreutil": "9"}}),
+            r#"row "r": image has no fact "packages.coreutil"; did you mean "packages.coreutils"?"#,
+        );
+        image(
+            json!({"colour": "red"}),
+            r#"row "r": image has no fact "colour""#,
+        );
+        check(
+            json!({}),
+            json!({"kernal": "5"}),
+            r#"row "r": host has no fact "kernal"; did you mean "kernel"?"#,
+        );
+        check(
+            json!({}),
+            json!({"sysctls": {"vm.overcommit_memory": "2"}}),
+            r#"row "r": host has no fact "sysctls.vm.overcommit_memory""#,
+        );
+    }
+
+    #[test]
+    fn a_range_that_cannot_be_read_is_told() {
+        let image = |image: Value, expected: &str| check(image, json!({}), expected);
+        image(
+            json!({"libcVersion": "new"}),
+            r#"row "r": image.libcVersion: "new" is not a version with an optional <, <=, > or >= before it"#,
+        );
+        image(
+            json!({"runtimes": {"java": "<openjdk"}}),
+            r#"row "r": image.runtimes.java: "<openjdk" is not a version with an optional <, <=, > or >= before it"#,
+        );
+        image(
+            json!({"systemd": ""}),
+            r#"row "r": image.systemd: the range is empty; write for example ">=9" or ">=8 <10""#,
+        );
+        let shape = "must be a text, a whole number, true, false, or a list of those (put versions in quotes)";
+        image(
+            json!({"libcVersion": 2.31}),
+            &format!(r#"row "r": image.libcVersion {shape}"#),
+        );
+        image(
+            json!({"runtimes": {}}),
+            &format!(r#"row "r": image.runtimes {shape}"#),
+        );
+        image(
+            json!({"runtimes": {"java": {"major": 8}}}),
+            &format!(r#"row "r": image.runtimes.java {shape}"#),
+        );
+    }
 }

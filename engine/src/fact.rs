@@ -89,6 +89,11 @@ pub enum Gap {
     },
     /// HF903: nothing in the image tells what it stands on (scratch, squashed, encrypted).
     NothingTells,
+    /// HF903: a row of a SupportMatrix asks for a fact of the image that nothing tells.
+    ImageFactMissing {
+        /// Which one, as rows name it.
+        fact: &'static str,
+    },
     /// HF905: not inspected yet. The deadline passed; the fetch goes on.
     NotFetchedInTime,
     /// HF906: the registry has no such image or digest.

@@ -89,12 +89,19 @@ pub enum LibcKind {
     Musl,
 }
 
-impl fmt::Display for LibcKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl LibcKind {
+    /// The name that it gives itself.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Glibc => "glibc",
             Self::Musl => "musl",
-        })
+        }
+    }
+}
+
+impl fmt::Display for LibcKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

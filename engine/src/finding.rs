@@ -300,7 +300,7 @@ impl Gap {
         match self {
             Self::Unauthorized { .. } => Code::HF901,
             Self::RateLimited { .. } => Code::HF902,
-            Self::NothingTells => Code::HF903,
+            Self::NothingTells | Self::ImageFactMissing { .. } => Code::HF903,
             Self::HostFactMissing { .. } => Code::HF904,
             Self::NotFetchedInTime => Code::HF905,
             Self::NotFound { .. } => Code::HF906,
@@ -327,6 +327,13 @@ impl Gap {
                 "not judged: nothing in it tells what it stands on".to_owned(),
                 None,
                 "build it on a base image, or add the annotation org.opencontainers.image.base.name",
+            ),
+            Self::ImageFactMissing { fact } => (
+                format!(
+                    "not judged: whether a row speaks of it depends on its {fact}, which nothing tells"
+                ),
+                None,
+                "write the row with distro, distroVersion or repository, which need no files of the image",
             ),
             Self::HostFactMissing { fact } => (
                 format!("not judged: whether it fits depends on the host's {fact}"),

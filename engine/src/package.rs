@@ -16,6 +16,19 @@ pub enum Family {
     Rpm,
 }
 
+/// The packages whose versions are read from an image: those that rules ask for, and the C libraries.
+pub const READ: [&str; 9] = [
+    "coreutils",
+    "coreutils-single",
+    "glibc",
+    "libc6",
+    "libselinux",
+    "libselinux1",
+    "musl",
+    "openssl-fips-provider",
+    "systemd",
+];
+
 /// The version of an installed package, with epoch and release where it has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageVersion {

@@ -281,6 +281,16 @@ impl FromStr for VersionRange {
     type Err = RangeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(text, |version| version.parse().ok())
+    }
+}
+
+impl VersionRange {
+    /// A range of versions that are written in a way of their own.
+    pub(crate) fn read(
+        text: &str,
+        parse: impl Fn(&str) -> Option<DottedVersion>,
+    ) -> Result<Self, RangeError> {
         let mut terms = Vec::new();
         for term in text.split_whitespace() {
             let (comparison, version) = if let Some(rest) = term.strip_prefix(">=") {
@@ -294,9 +304,7 @@ impl FromStr for VersionRange {
             } else {
                 (Comparison::Within, term.strip_prefix('=').unwrap_or(term))
             };
-            let version = version
-                .parse()
-                .map_err(|_| RangeError::Term(term.to_owned()))?;
+            let version = parse(version).ok_or_else(|| RangeError::Term(term.to_owned()))?;
             terms.push((comparison, version));
         }
         let range = Self {

@@ -18,7 +18,7 @@ struct Need {
 }
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    let Some(need) = by_files(cell).unwrap_or_else(|| by_distribution(cell)) else {
+    let Some(need) = need(cell) else {
         return Outcome::Compatible;
     };
     let needed = need.level;
@@ -33,6 +33,15 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         evidence: Some(need.evidence),
         doubt: need.doubt,
     })
+}
+
+fn need(cell: &Cell<'_>) -> Option<Need> {
+    by_files(cell).unwrap_or_else(|| by_distribution(cell))
+}
+
+/// What the image needs, whoever says so.
+pub(super) fn needed(cell: &Cell<'_>) -> Option<u8> {
+    need(cell).map(|need| need.level)
 }
 
 /// By the marks of what starts and of its libc. `None` if the files do not tell: then the distribution's table does.

@@ -18,7 +18,7 @@ pub(super) const OPTIONS: [&str; 4] = [
 ];
 
 /// A Java version: 8u342 and 1.8.0_342 are 8.342, 11.0.16.1 is itself. What comes after the numbers is a build.
-fn parse(text: &str) -> Option<DottedVersion> {
+pub(super) fn parse(text: &str) -> Option<DottedVersion> {
     let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '_' | 'u'));
     let text = text.get(..end.unwrap_or(text.len()))?;
@@ -73,6 +73,11 @@ fn java<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
     if OPTIONS.iter().any(set) || words.into_iter().any(|word| limits(word)) {
         return None;
     }
+    told(cell)
+}
+
+/// The Java of the image, as its files or its environment tell.
+fn told<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
     let file = cell.files().and_then(|files| files.java.as_ref());
     let text = match file {
         Some(seen) => &seen.value,
@@ -84,6 +89,11 @@ fn java<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
         text,
         file,
     })
+}
+
+/// The version of the image's Java.
+pub(super) fn version(cell: &Cell<'_>) -> Option<DottedVersion> {
+    told(cell).map(|java| java.version)
 }
 
 /// The first build of each release that knows cgroup v2 (kubernetes.io, concepts/architecture/cgroups). 9, 10 and 12 to

@@ -19,7 +19,7 @@ struct Need {
 }
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    let Some(need) = by_files(cell).unwrap_or_else(|| by_distribution(cell)) else {
+    let Some(need) = need(cell) else {
         return Outcome::Compatible;
     };
     let needed = &need.kernel;
@@ -32,6 +32,15 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
         evidence: Some(need.evidence),
         doubt: need.doubt,
     })
+}
+
+fn need(cell: &Cell<'_>) -> Option<Need> {
+    by_files(cell).unwrap_or_else(|| by_distribution(cell))
+}
+
+/// What the image needs, whoever says so.
+pub(super) fn needed(cell: &Cell<'_>) -> Option<KernelVersion> {
+    need(cell).map(|need| need.kernel)
 }
 
 /// The first glibc that no longer compares: commit b46d250656.

@@ -6,11 +6,13 @@ use crate::fact::{Fact, Gap, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity, nearest};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, unproven};
-use crate::version::{DottedVersion, VersionRange};
+use crate::version::{DottedVersion, RangeError, VersionRange};
 
 mod error;
+mod image;
 
 pub use error::RowError;
+use image::ImageFact;
 
 /// What a row says of the pairs that it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,14 +54,6 @@ pub struct Row {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ImageFact {
-    Distro,
-    DistroVersion,
-    Architecture,
-    Repository,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HostSelector {
     Profile,
     Fact(HostFact),
@@ -71,13 +65,6 @@ enum Pattern {
     Text(String),
     Range(VersionRange),
 }
-
-const IMAGE_FACTS: [(&str, ImageFact); 4] = [
-    ("distro", ImageFact::Distro),
-    ("distroVersion", ImageFact::DistroVersion),
-    ("architecture", ImageFact::Architecture),
-    ("repository", ImageFact::Repository),
-];
 
 /// The name under which a row selects host profiles by their names.
 const PROFILES: &str = "profiles";
@@ -117,26 +104,20 @@ impl Row {
                 row: spec.name.clone(),
             });
         }
-        let image_fact = |name: &str| {
-            let found = IMAGE_FACTS.iter().find(|(known, _)| *known == name);
-            found.map(|(_, fact)| (*fact, matches!(fact, ImageFact::DistroVersion)))
+        let image_fact = |name: &str, value: &str| {
+            let fact = ImageFact::find(name)?;
+            Some(fact.pattern(value).map(|pattern| (fact, pattern)))
         };
-        let host_fact = |name: &str| match name {
-            PROFILES => Some((HostSelector::Profile, false)),
-            _ => {
-                let fact = HostFact::ALL.into_iter().find(|fact| fact.name() == name)?;
-                Some((HostSelector::Fact(fact), is_version(fact)))
-            }
+        let host_fact = |name: &str, value: &str| {
+            let selector = match name {
+                PROFILES => HostSelector::Profile,
+                _ => HostSelector::Fact(HostFact::ALL.into_iter().find(|it| it.name() == name)?),
+            };
+            Some(selector.pattern(value).map(|pattern| (selector, pattern)))
         };
-        let image_names = IMAGE_FACTS
-            .iter()
-            .map(|(name, _)| *name)
-            .collect::<Vec<_>>();
-        let host_names = HostFact::ALL
-            .iter()
-            .map(|fact| fact.name())
-            .chain([PROFILES])
-            .collect::<Vec<_>>();
+        let host_names = HostFact::ALL.iter().map(|fact| fact.name());
+        let host_names: Vec<_> = host_names.chain([PROFILES]).map(str::to_owned).collect();
+        let image_names = ImageFact::names();
         Ok(Self {
             name: spec.name.clone(),
             image: selectors(&spec.name, "image", &spec.image, image_fact, &image_names)?,
@@ -151,10 +132,7 @@ impl Row {
     /// Whether the row speaks of the cell, or which gap keeps us from telling.
     fn speaks_of(&self, cell: &Cell<'_>) -> Result<bool, Gap> {
         let mut open = None;
-        let image = self
-            .image
-            .iter()
-            .map(|(fact, any)| image_matches(*fact, any, cell));
+        let image = self.image.iter().map(|(fact, any)| fact.matches(any, cell));
         let host = self
             .host
             .iter()
@@ -185,10 +163,8 @@ impl Row {
             Some(message) => format!("{word}, {message}"),
             None => word.to_owned(),
         };
-        let asks_for_distribution = self.image.iter().any(|(fact, _)| match fact {
-            ImageFact::Distro | ImageFact::DistroVersion => true,
-            ImageFact::Architecture | ImageFact::Repository => false,
-        });
+        let mut facts = self.image.iter().map(|(fact, _)| fact);
+        let asks_for_distribution = facts.any(|fact| fact.rests_on_distribution(cell));
         // A row that does not ask for the distribution does not rest on it.
         let doubt = evidence
             .as_ref()
@@ -247,38 +223,58 @@ pub(super) fn decide(cell: &Cell<'_>) -> Rows {
 
 type Selectors<F> = Vec<(F, Vec<Pattern>)>;
 
-fn selectors<F>(
+/// Reads the selectors of one side; `read` finds a fact by its name, and reads what is written of it.
+fn selectors<F: Copy>(
     row: &str,
     side: &'static str,
     written: &BTreeMap<String, Vec<String>>,
-    find: impl Fn(&str) -> Option<(F, bool)>,
-    names: &[&'static str],
+    read: impl Fn(&str, &str) -> Option<Result<(F, Pattern), RangeError>>,
+    names: &[String],
 ) -> Result<Selectors<F>, RowError> {
     let selector = |(name, values): (&String, &Vec<String>)| {
-        let Some((fact, version)) = find(name) else {
-            return Err(RowError::UnknownFact {
+        let mut selector = None;
+        for value in values {
+            let found = read(name, value).ok_or_else(|| RowError::UnknownFact {
                 row: row.to_owned(),
                 side,
                 name: name.clone(),
-                nearest: nearest(name, names),
-            });
-        };
-        let pattern = |value: &String| match version {
-            false => Ok(Pattern::Text(value.clone())),
-            true => value
-                .parse()
-                .map(Pattern::Range)
-                .map_err(|error| RowError::Range {
-                    row: row.to_owned(),
-                    side,
-                    name: name.clone(),
-                    error,
-                }),
-        };
-        let patterns = values.iter().map(pattern).collect::<Result<_, _>>()?;
-        Ok((fact, patterns))
+                nearest: near(name, names),
+            })?;
+            let (fact, pattern) = found.map_err(|error| RowError::Range {
+                row: row.to_owned(),
+                side,
+                name: name.clone(),
+                error,
+            })?;
+            let (_, patterns) = selector.get_or_insert((fact, Vec::new()));
+            patterns.push(pattern);
+        }
+        Ok(selector)
     };
-    written.iter().map(selector).collect()
+    let selectors = written.iter().map(selector);
+    selectors.filter_map(Result::transpose).collect()
+}
+
+/// The name that was meant: the nearest, or one that ends so (`java` is `runtimes.java`).
+fn near(written: &str, names: &[String]) -> Option<String> {
+    let borrowed: Vec<_> = names.iter().map(String::as_str).collect();
+    let ends_so = |name: &&str| {
+        let last = name.rsplit_once('.');
+        last.is_some_and(|(_, last)| last.eq_ignore_ascii_case(written))
+    };
+    let found = borrowed.iter().find(|name| ends_so(name)).copied();
+    found
+        .or_else(|| nearest(written, &borrowed))
+        .map(str::to_owned)
+}
+
+impl HostSelector {
+    fn pattern(self, written: &str) -> Result<Pattern, RangeError> {
+        match self {
+            Self::Fact(fact) if is_version(fact) => written.parse().map(Pattern::Range),
+            Self::Fact(_) | Self::Profile => Ok(Pattern::Text(written.to_owned())),
+        }
+    }
 }
 
 fn is_version(fact: HostFact) -> bool {
@@ -323,21 +319,6 @@ fn any_range(patterns: &[Pattern], version: &DottedVersion) -> bool {
     patterns.iter().any(|pattern| match pattern {
         Pattern::Range(range) => range.contains(version),
         Pattern::Text(_) => false,
-    })
-}
-
-fn image_matches(fact: ImageFact, any: &[Pattern], cell: &Cell<'_>) -> Result<bool, Gap> {
-    let distribution = match &cell.lineage.distribution {
-        Fact::Known(distribution, _) => Ok(distribution),
-        Fact::Unknown(gap) => Err(gap.clone()),
-    };
-    Ok(match fact {
-        ImageFact::Distro => any_text(any, distribution?.id()),
-        ImageFact::DistroVersion => distribution?
-            .dotted()
-            .is_some_and(|version| any_range(any, &version)),
-        ImageFact::Architecture => any_text(any, &cell.platform.architecture),
-        ImageFact::Repository => any_text(any, &cell.image.name()),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hostfit_engine::package::{Family, PackageVersion};
+use hostfit_engine::package::{self, Family, PackageVersion};
 
 mod berkeley;
 mod ndb;
@@ -16,19 +16,6 @@ pub(crate) struct Packages {
     /// The database cannot be read to its end.
     pub(crate) is_broken: bool,
 }
-
-/// Packages that rules ask for, and the C libraries.
-const ASKED_FOR: &[&str] = &[
-    "coreutils",
-    "coreutils-single",
-    "glibc",
-    "libc6",
-    "libselinux",
-    "libselinux1",
-    "musl",
-    "openssl-fips-provider",
-    "systemd",
-];
 
 const MIB: usize = 1 << 20;
 
@@ -64,7 +51,7 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Option<Packages> {
     wanted(path)?;
     let mut packages = Packages::default();
     let mut add = |name: &str, version: PackageVersion| {
-        if ASKED_FOR.contains(&name) {
+        if package::READ.contains(&name) {
             packages.by_name.insert(name.to_owned(), version);
         }
     };

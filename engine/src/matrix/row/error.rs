@@ -6,7 +6,7 @@ use crate::version::RangeError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// No such fact.
-    #[error("row {row:?}: {side} has no fact {name:?}{}", nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    #[error("row {row:?}: {side} has no fact {name:?}{}", nearest.as_ref().map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
     UnknownFact {
         /// Name of the row.
         row: String,
@@ -15,7 +15,7 @@ pub enum RowError {
         /// What was written.
         name: String,
         /// The nearest name that exists.
-        nearest: Option<&'static str>,
+        nearest: Option<String>,
     },
     /// A version range that cannot be read or fulfilled.
     #[error("row {row:?}: {side}.{name}: {error}")]
