@@ -310,6 +310,16 @@ pub struct Manifest {
     pub size: u64,
 }
 
+impl PlatformFacts {
+    /// Whether its config is known and what its files say is not, though they could be read: those of Linux can, unless
+    /// the manifest is of a kind that no runtime takes any more.
+    pub fn lacks_files(&self) -> bool {
+        let contents = self.contents.value();
+        self.platform.os == "linux"
+            && contents.is_some_and(|contents| contents.files.is_none() && !contents.is_schema1)
+    }
+}
+
 /// The media types of layers compressed with zstd, those that fewer runtimes take last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Zstd {

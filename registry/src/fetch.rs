@@ -8,13 +8,15 @@ use futures::StreamExt as _;
 use futures::stream;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
 use hostfit_engine::files::Files;
-use hostfit_engine::image::{Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start};
+use hostfit_engine::image::{
+    Contents, Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start,
+};
 
 use crate::cache::Cache;
 use crate::client::{Found, Session, WRONG_DIGEST};
 use crate::digest::contradicts;
 use crate::error::Failure;
-use crate::known::{Depth, Known, NOT_READ, has_files, is_open};
+use crate::known::{Depth, Known, NOT_READ, is_open};
 use crate::layers::{self, Layer};
 use crate::parse::{self, Descriptor, Document, Entry, INDEX_ENTRIES, Manifest};
 use crate::platforms::Platforms;
@@ -335,7 +337,7 @@ async fn read_config(
     let body = source.config(&manifest.config).await?;
     let layers = manifest.layers.clone();
     let (platform, mut contents) = parse::config(&body, manifest, listed)?;
-    if has_files(&platform) {
+    if platform.os == "linux" {
         contents.files = read_files(source, layers, &contents.start, &platform).await?;
     }
     let from = format!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
-use hostfit_engine::image::{Contents, ImageFacts, Inspected, Manifest, Platform, PlatformFacts};
+use hostfit_engine::image::{Contents, ImageFacts, Inspected, Manifest, PlatformFacts};
 
 use crate::parse::Descriptor;
 use crate::platforms::Platforms;
@@ -43,7 +43,7 @@ impl Known {
     /// Whether a platform has been read, but not its files.
     pub(crate) fn lacks_files(&self) -> bool {
         let facts = self.fact.value();
-        facts.is_some_and(|facts| facts.platforms.iter().any(lacks_files))
+        facts.is_some_and(|facts| facts.platforms.iter().any(PlatformFacts::lacks_files))
     }
 
     /// The better of what two know of each platform: both are about the same digest.
@@ -54,7 +54,7 @@ impl Known {
         };
         let rank = |one: &PlatformFacts| match &one.contents {
             contents if *contents == NOT_READ => 0,
-            _ if lacks_files(one) => 1,
+            _ if one.lacks_files() => 1,
             _ => 2,
         };
         let pairs = facts.platforms.iter().zip(&others.platforms);
@@ -107,16 +107,6 @@ impl Known {
     }
 }
 
-fn lacks_files(one: &PlatformFacts) -> bool {
-    let contents = one.contents.value();
-    contents.is_some_and(|contents| contents.files.is_none()) && has_files(&one.platform)
-}
-
-/// Whether layers of the platform are read.
-pub(crate) fn has_files(platform: &Platform) -> bool {
-    platform.os == "linux"
-}
-
 pub(crate) fn is_open<'a>(
     one: &PlatformFacts,
     all: impl Iterator<Item = &'a PlatformFacts> + Clone,
@@ -124,6 +114,6 @@ pub(crate) fn is_open<'a>(
     depth: Depth,
 ) -> bool {
     let all = all.map(|one| &one.platform);
-    let is_open = one.contents == NOT_READ || (depth == Depth::Files && lacks_files(one));
+    let is_open = one.contents == NOT_READ || (depth == Depth::Files && one.lacks_files());
     is_open && platforms.wants(&one.platform, all)
 }

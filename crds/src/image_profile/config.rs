@@ -27,6 +27,13 @@ pub struct ConfigProfile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub zstd: Option<String>,
+    /// Its manifest has the retired schema 1.
+    #[serde(
+        default,
+        rename = "schema1",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_schema1: bool,
     /// Labels and annotations that tell the base.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "bounds::texts")]
@@ -60,6 +67,7 @@ impl ConfigProfile {
             chain_ids,
             size,
             zstd,
+            is_schema1,
             labels,
             env,
             history,
@@ -87,6 +95,7 @@ impl ConfigProfile {
                 }
                 .to_owned()
             }),
+            is_schema1: *is_schema1,
             labels: labels.clone(),
             env: env.clone(),
             history: history.first().cloned(),
@@ -107,6 +116,7 @@ impl ConfigProfile {
                 Some(DOCKER) => Some(Zstd::Docker),
                 Some(_) => return None,
             },
+            is_schema1: self.is_schema1,
             labels: self.labels.clone(),
             env: self.env.clone(),
             history: self.history.iter().cloned().collect(),

@@ -38,6 +38,9 @@ pub struct FilesProfile {
     /// Version of its Java.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub java: Option<SeenValue>,
+    /// Crypto policy that its libraries follow: DEFAULT, FIPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crypto_policy: Option<SeenValue>,
     /// A shared library that wants an executable stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
@@ -192,8 +195,6 @@ fn parsed<T: FromStr>(text: Option<&String>) -> Option<Option<T>> {
     text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
-const GLIBC: &str = "glibc";
-const MUSL: &str = "musl";
 const LEGACY: &str = "legacy";
 const NFT: &str = "nft";
 const FAMILIES: [(Family, &str); 3] = [
@@ -218,6 +219,7 @@ impl FilesProfile {
             own_namespaces,
             iptables,
             java,
+            crypto_policy,
             packages,
             unread,
         } = files;
@@ -246,6 +248,7 @@ impl FilesProfile {
                 .to_owned()
             }),
             java: SeenValue::of(java.as_ref(), String::clone),
+            crypto_policy: SeenValue::of(crypto_policy.as_ref(), String::clone),
             executable_stack: path(executable_stack),
             ebpf: path(ebpf),
             jemalloc: path(jemalloc),
@@ -284,6 +287,7 @@ impl FilesProfile {
                 _ => None,
             })?,
             java: seen(self.java.as_ref(), |text| Some(text.to_owned()))?,
+            crypto_policy: seen(self.crypto_policy.as_ref(), |text| Some(text.to_owned()))?,
             executable_stack: path(&self.executable_stack),
             ebpf: path(&self.ebpf),
             jemalloc: path(&self.jemalloc),
@@ -297,11 +301,7 @@ impl FilesProfile {
 impl LibcProfile {
     fn of(libc: &Libc) -> Self {
         Self {
-            name: match libc.kind {
-                LibcKind::Glibc => GLIBC,
-                LibcKind::Musl => MUSL,
-            }
-            .to_owned(),
+            name: libc.kind.as_str().to_owned(),
             version: libc.version.as_ref().map(ToString::to_string),
             min_kernel: libc.kernel.as_ref().map(ToString::to_string),
             cpu_level: libc.cpu_level,
@@ -311,11 +311,9 @@ impl LibcProfile {
 
     fn facts(&self) -> Option<Libc> {
         Some(Libc {
-            kind: match self.name.as_str() {
-                GLIBC => LibcKind::Glibc,
-                MUSL => LibcKind::Musl,
-                _ => return None,
-            },
+            kind: [LibcKind::Glibc, LibcKind::Musl]
+                .into_iter()
+                .find(|kind| kind.as_str() == self.name)?,
             version: parsed(self.version.as_ref())?,
             kernel: parsed(self.min_kernel.as_ref())?,
             cpu_level: self.cpu_level,

@@ -3,7 +3,7 @@
 
 use crate::image::{Contents, Start};
 use crate::lineage;
-use crate::matrix::{cgroups, cuda, java, programs, rights};
+use crate::matrix::{cgroups, cuda, java, limits, programs, rights};
 
 /// Longest label, variable or step of the history that is kept, in bytes. Longer ones hold no version and no reference.
 const LONGEST: usize = 512;
@@ -30,6 +30,7 @@ impl Contents {
             chain_ids: self.chain_ids.clone(),
             size: self.size,
             zstd: self.zstd,
+            is_schema1: self.is_schema1,
             labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
             env: env.collect(),
             history: first.cloned().collect(),
@@ -47,9 +48,10 @@ impl Contents {
 
 /// What is kept of a variable: of the options for a Java, only those that give it its memory.
 fn kept_variable(name: &str, value: &str) -> Option<String> {
-    const WHOLE: [&str; 6] = [
+    const WHOLE: [&str; 7] = [
         java::VARIABLE,
         programs::MONGO.0,
+        limits::MYSQL.0,
         cgroups::FORCE,
         cuda::DISABLE,
         cuda::CUDA_VERSION,

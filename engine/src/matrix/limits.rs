@@ -53,7 +53,7 @@ const SETS_NONE: &str = "2.0.0";
 /// Programs that walk through all descriptors that they may have.
 const WALKERS: [&str; 3] = ["slapd", "cupsd", "sssd"];
 /// MySQL makes a table of them: 5.7 is known to.
-const MYSQL: (&str, (u64, u64)) = ("MYSQL_VERSION", (5, 7));
+pub(super) const MYSQL: (&str, (u64, u64)) = ("MYSQL_VERSION", (5, 7));
 
 /// HF241: killed for want of memory as it starts, or busy for minutes.
 pub(super) fn open_files(cell: &Cell<'_>) -> Outcome {

@@ -101,7 +101,7 @@ impl Entry {
 fn is_whole(facts: &ImageFacts, platforms: &Platforms) -> bool {
     let all = facts.platforms.iter().map(|it| &it.platform);
     let is_read = |it: &PlatformFacts| match &it.contents {
-        Fact::Known(contents, _) => it.platform.os != "linux" || contents.files.is_some(),
+        Fact::Known(..) => !it.lacks_files(),
         Fact::Unknown(Gap::Malformed { .. }) => true,
         Fact::Unknown(_) => false,
     };

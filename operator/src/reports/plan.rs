@@ -189,15 +189,11 @@ fn listed_image(
     let contents =
         known.and_then(|facts| facts.platforms.iter().find_map(|it| it.contents.value()));
     let lineage = contents.map(|contents| catalog.lineage(reference, contents));
-    let is_unread = |it: &PlatformFacts| {
-        let contents = it.contents.value();
-        it.platform.os == "linux" && contents.is_some_and(|it| it.files.is_none())
-    };
     let mut listed = ReportImage {
         container: image.name.clone(),
         image: reference.to_string(),
         digest: known.map(|facts| facts.digest.to_string()),
-        only_config: known.is_some_and(|facts| facts.platforms.iter().any(is_unread)),
+        only_config: known.is_some_and(|it| it.platforms.iter().any(PlatformFacts::lacks_files)),
         ..ReportImage::default()
     };
     if let Some(lineage) = lineage {
