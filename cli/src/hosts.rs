@@ -48,6 +48,7 @@ impl HostArg {
                 name: HostName("local".to_owned()),
                 nodes: 0,
                 facts: Machine::local().facts(),
+                claimed: Default::default(),
             }]),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
@@ -149,5 +150,6 @@ fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
         name: HostName(name),
         nodes: 0,
         facts,
+        claimed: Default::default(),
     })
 }

@@ -73,6 +73,7 @@ pub fn fleet<'a>(
             name: HostName(described.name),
             nodes: 0,
             facts: described.facts,
+            claimed: BTreeSet::new(),
         });
     }
     for node in nodes {

@@ -1,6 +1,7 @@
 //! What a class of nodes offers. One host stands for all nodes of its class.
 
 pub mod builtin;
+mod each;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,6 +28,8 @@ pub struct Host {
     pub nodes: u32,
     /// What the nodes offer.
     pub facts: HostFacts,
+    /// Facts that only the nodes themselves claim, where that is not believed: they refuse nothing alone.
+    pub claimed: BTreeSet<HostFact>,
 }
 
 /// The facts of a host. An absent one is not known: it never stands for a default.
@@ -284,12 +287,11 @@ impl HostFact {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::CpuLevel => {
-                "install node-feature-discovery 0.19 or newer, which labels nodes with the level"
+                "run the node agent (agent.enabled=true) or node-feature-discovery, or state it in spec.overrides of the NodeProfile"
             }
             Self::NvidiaDriver | Self::Cuda | Self::ComputeCapability => {
                 "install NVIDIA's GPU feature discovery, which labels nodes with it"
             }
-            Self::Selinux => "install node-feature-discovery, which labels nodes with it",
             Self::Os
             | Self::OsVersion
             | Self::Kernel
@@ -298,10 +300,13 @@ impl HostFact {
             | Self::Kubelet => {
                 "look at status.nodeInfo of the nodes: their kubelet does not tell it, or in a form that nobody reads"
             }
+            Self::Libseccomp => {
+                "nothing on a node tells it: state it in spec.overrides of the NodeProfile"
+            }
             Self::Cgroup
+            | Self::Selinux
             | Self::Vsyscall
             | Self::Apparmor
-            | Self::Libseccomp
             | Self::SeccompDefault
             | Self::PageSize
             | Self::ProcCgroups
@@ -310,7 +315,7 @@ impl HostFact {
             | Self::Btf
             | Self::Modules
             | Self::Sysctls => {
-                "nothing on a node's API object tells it: name it in the facts of a HostProfile to judge by"
+                "run the node agent (agent.enabled=true), which reads it, or state it in spec.overrides of the NodeProfile"
             }
         }
     }

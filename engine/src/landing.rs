@@ -157,6 +157,7 @@ mod tests {
             name: HostName(name.to_owned()),
             nodes: 2,
             facts: HostFacts::default(),
+            claimed: BTreeSet::new(),
         };
         let class = |host: usize, pool: &str, taint: Option<&str>, nodes: &[&str]| NodeClass {
             host: Some(host),

@@ -16,6 +16,7 @@ use crate::version::Date;
 use crate::workload::{Role, Workload, WorkloadImage};
 
 mod cgroups;
+mod claims;
 mod cpu_level;
 mod cuda;
 mod end_of_life;
@@ -101,7 +102,6 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
 ) -> Judgement {
     let landing = knowledge.fleet.landing(&workload.placement);
     let runtime_class = workload.placement.runtime_class.as_deref();
-    let sandbox = runtime_class.and_then(Sandbox::of);
     let mut tally = Tally::default();
     let gap = match landing.unprofiled {
         true => Some(Gap::NotProfiled),
@@ -116,26 +116,45 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
         tally.unprofiled();
     }
     const NOT_ASKED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NotFetchedInTime);
-    let active = Active::of(knowledge.rules);
-    let images: Vec<_> = workload
-        .images
-        .iter()
-        .enumerate()
-        .map(|(index, image)| {
-            // An image of which nobody brings anything is not known; it is not left out.
-            let facts = facts.get(index).map_or(NOT_ASKED, Borrow::borrow);
-            (user(image), read(image, facts, knowledge))
-        })
-        .collect();
+    let images = workload.images.iter().enumerate().map(|(index, image)| {
+        // An image of which nobody brings anything is not known; it is not left out.
+        let facts = facts.get(index).map_or(NOT_ASKED, Borrow::borrow);
+        (user(image), read(image, facts, knowledge))
+    });
+    let images = Images {
+        all: images.collect(),
+        active: Active::of(knowledge.rules),
+        runtime_class,
+        sandbox: runtime_class.and_then(Sandbox::of),
+        knowledge,
+    };
     for host in &landing.hosts {
         let mut worst = CellVerdict::Pass;
+        claims::judge(&images, host, &mut |user, finding| {
+            worst = worst.max(finding.verdict);
+            tally.add(finding, user, Some(&host.name));
+        });
+        tally.host(&host.name, worst);
+    }
+    tally.finish()
+}
+
+/// The images of a workload, to be judged on one host after the other.
+struct Images<'a> {
+    all: Vec<(User, Read<'a>)>,
+    active: Active,
+    runtime_class: Option<&'a str>,
+    sandbox: Option<Sandbox>,
+    knowledge: &'a Knowledge<'a>,
+}
+
+impl Images<'_> {
+    /// Adds whatever there is to say of each image on a host.
+    fn judge(&self, host: &Host, add: &mut dyn FnMut(&User, &Finding)) {
         let mut of_host = None;
-        for (user, image) in &images {
-            let mut add = |finding: &Finding| {
-                worst = worst.max(finding.verdict);
-                tally.add(finding, user, Some(&host.name));
-            };
-            let (cell, platform) = match image.on(host, runtime_class, knowledge) {
+        for (user, image) in &self.all {
+            let mut add = |finding: &Finding| add(user, finding);
+            let (cell, platform) = match image.on(host, self.runtime_class, self.knowledge) {
                 Ok(cell) => cell,
                 Err(finding) => {
                     finding.iter().for_each(&mut add);
@@ -154,9 +173,9 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
             if cell.uses.role == Role::Volume {
                 continue;
             }
-            let concerned = platform.rules.get_or_init(|| active.concerned(&cell));
+            let concerned = platform.rules.get_or_init(|| self.active.concerned(&cell));
             debug_assert!(
-                active.are_all_said(concerned, &cell),
+                self.active.are_all_said(concerned, &cell),
                 "a rule is one for Each::Pair"
             );
             let ask = |rules: &mut dyn Iterator<Item = &Check>| -> Vec<Finding> {
@@ -164,9 +183,9 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
                 answers.filter_map(Outcome::finding).collect()
             };
             let of_host: &Vec<Finding> =
-                of_host.get_or_insert_with(|| ask(&mut active.of_hosts.iter()));
+                of_host.get_or_insert_with(|| ask(&mut self.active.of_hosts.iter()));
             let of_pair = ask(&mut concerned.rules.iter());
-            let of_kernel = match &sandbox {
+            let of_kernel = match &self.sandbox {
                 Some(sandbox) => {
                     let outcome = sandbox.check(&cell, &concerned.of_kernel);
                     outcome.finding().into_iter().collect()
@@ -177,9 +196,7 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
             let findings = of_host.iter().chain(&of_pair).chain(&of_kernel);
             findings.chain(beyond.iter().flatten()).for_each(add);
         }
-        tally.host(&host.name, worst);
     }
-    tally.finish()
 }
 
 fn user(image: &WorkloadImage) -> User {

@@ -16,6 +16,7 @@ pub fn hosts() -> &'static [Host] {
                 name: HostName(name.to_owned()),
                 nodes: 0,
                 facts: read(facts)?,
+                claimed: Default::default(),
             })
         };
         rows(TABLE).filter_map(host).collect()

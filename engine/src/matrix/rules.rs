@@ -1,5 +1,6 @@
 //! The built-in rules: which pack brings each, and how often it has to be asked.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use crate::finding::Code;
@@ -204,4 +205,5 @@ static NOTHING_KNOWN: LazyLock<Host> = LazyLock::new(|| Host {
         seccomp_default: Some(true),
         ..HostFacts::default()
     },
+    claimed: BTreeSet::new(),
 });

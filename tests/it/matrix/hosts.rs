@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 use hostfit_crds::HostFacts;
-use hostfit_engine::host;
+use hostfit_engine::host::{self, HostFact};
 use hostfit_engine::landing::{Fleet, NodeClass};
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,11 @@ pub(super) fn fleet(written: &[Host]) -> Result<Fleet, String> {
         let labels = facts.remove("nodeLabels").unwrap_or_else(|| json!({}));
         let taints = facts.remove("taints").unwrap_or_else(|| json!([]));
         let is_declared = facts.remove("declared").is_some();
+        let claimed = facts.remove("claimed").unwrap_or_else(|| json!([]));
+        let is_claimed = |fact: &HostFact| {
+            let mut names = claimed.as_array().into_iter().flatten();
+            names.any(|name| name == fact.name())
+        };
         let mut class = class(Some(hosts.len()), classes.len(), &labels, taints)?;
         if is_declared {
             class.nodes.clear();
@@ -40,6 +45,7 @@ pub(super) fn fleet(written: &[Host]) -> Result<Fleet, String> {
             facts: read(&name, facts)?,
             name: host::HostName(name),
             nodes: u32::from(!is_declared),
+            claimed: HostFact::ALL.into_iter().filter(is_claimed).collect(),
         });
     }
     Ok(Fleet::new(hosts, classes))
