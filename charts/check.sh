@@ -145,7 +145,7 @@ holds defaults "has a budget that can block a drain" 'kind("PodDisruptionBudget"
 holds defaults "does not wait for the certificate" 'named("Deployment"; "hostfit-webhook").spec.template.spec.volumes == [{name: "tls", secret: {secretName: "hostfit-webhook-tls", items: [{key: "tls.crt", path: "tls.crt"}, {key: "tls.key", path: "tls.key"}]}}]'
 holds defaults "has switches on that are off" '(count("NetworkPolicy") == 0) and ([pods.spec.hostNetwork] | unique) == [null] and env("hostfit-webhook"; "HOSTFIT_REGISTRY_CREDENTIALS_DIR") == null'
 holds defaults "has another image" '[pods.spec.containers[0] | .image, .command[0]] == ["ghcr.io/hostfit/hostfit:0.1.0", "/usr/bin/hostfit-operator", "ghcr.io/hostfit/hostfit:0.1.0", "/usr/bin/hostfit-webhook"]'
-holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "hostprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
+holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "hostprofiles", "nodeprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
 
 # Each switch switches.
 holds enforce "does not fail closed" '[webhooks | .failurePolicy == "Fail" and .timeoutSeconds == 2] | all'
@@ -155,6 +155,9 @@ holds enforce "has other defaults" 'defaults | test("mode: Enforce") and test("-
 holds enforce "has no priority" '[pods.spec.priorityClassName] == ["system-cluster-critical", "system-cluster-critical"]'
 holds minimal "makes objects that it should not" '(defaults // "") == "" and count("CustomResourceDefinition") == 0 and count("PodDisruptionBudget") == 0'
 holds minimal "may patch nodes" '[rules | select(.resources | index("nodes")) | .verbs[]] - ["get", "list", "watch"] == []'
+holds defaults "may not read what node-feature-discovery found" 'any(rules; . == {apiGroups: ["nfd.k8s-sigs.io"], resources: ["nodefeatures"], verbs: ["list", "watch"]})'
+holds defaults "does not believe the agents" 'env("hostfit-operator"; "HOSTFIT_TRUST_AGENT") == "true" and env("hostfit-operator"; "HOSTFIT_NODE_FEATURES") == "true"'
+holds minimal "still reads what node-feature-discovery found, or believes the agents" 'env("hostfit-operator"; "HOSTFIT_TRUST_AGENT") == "false" and env("hostfit-operator"; "HOSTFIT_NODE_FEATURES") == "false" and ([rules | select(.resources | index("nodefeatures"))] == [])'
 holds minimal "does not tell the programs" 'env("hostfit-operator"; "HOSTFIT_LABEL_NODES") == "false" and env("hostfit-webhook"; "HOSTFIT_ANNOTATE_PODS") == "false"'
 holds registry "does not tell both programs" '
   [env("hostfit-webhook", "hostfit-operator"; "HOSTFIT_REGISTRY_ALLOW", "HOSTFIT_REGISTRY_PLAIN_HTTP", "HOSTFIT_REGISTRY_TRUSTED_REALMS", "HOSTFIT_REGISTRY_CA_FILE", "HOSTFIT_REGISTRY_CREDENTIALS_DIR")]

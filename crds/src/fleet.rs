@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hostfit_engine::host::{Host, HostFacts, HostName};
+use hostfit_engine::host::{Host, HostFact, HostFacts, HostName};
 use hostfit_engine::landing::{Fleet, HOSTNAME_LABEL, NodeClass};
 use hostfit_engine::workload::Taint;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 
 use crate::host_profile::{HostProfile, Origin};
-use crate::node::{class, observe};
+use crate::node::class;
 
 /// A class of hosts, before its nodes are counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Class {
     pub name: String,
     /// What its nodes offer.
     pub facts: HostFacts,
+    /// Facts that only the nodes claim, where that is not believed.
+    pub claimed: BTreeSet<HostFact>,
     /// Whether nodes of the cluster are of it, or people declared it.
     pub origin: Origin,
     /// Labels of the nodes that people declared, where pods may land on them.
@@ -31,11 +33,18 @@ impl Class {
             .facts()
             .and_then(|facts| HostFacts::try_from(facts).ok())?;
         let spec = &profile.spec;
+        let claimed = profile.status.iter().flat_map(|it| &it.claimed);
+        let fact = |name: &String| HostFact::ALL.into_iter().find(|it| it.name() == name);
         // A profile with a baseline is a plan: pods are not admitted by it.
         let lands = spec.baseline_name.is_none() && !spec.node_labels.is_empty();
         Some(Self {
             name: profile.name_any(),
             facts,
+            // What people declare they know.
+            claimed: match profile.origin() {
+                Origin::Observed => claimed.filter_map(fact).collect(),
+                Origin::Declared => BTreeSet::new(),
+            },
             origin: profile.origin(),
             labels: lands.then(|| spec.node_labels.clone()),
         })
@@ -46,7 +55,7 @@ impl Class {
 /// write them. A node whose class has no profile yet counts as not profiled: what would land there is unknown.
 pub fn fleet<'a>(
     described: impl IntoIterator<Item = Class>,
-    nodes: impl IntoIterator<Item = &'a Node>,
+    nodes: impl IntoIterator<Item = (&'a Node, HostFacts)>,
 ) -> Fleet {
     let mut hosts = Vec::new();
     let mut observed = HashMap::new();
@@ -73,11 +82,11 @@ pub fn fleet<'a>(
             name: HostName(described.name),
             nodes: 0,
             facts: described.facts,
-            claimed: BTreeSet::new(),
+            claimed: described.claimed,
         });
     }
-    for node in nodes {
-        let host = observed.get(&class(&observe(node).facts)).copied();
+    for (node, offered) in nodes {
+        let host = observed.get(&class(&offered)).copied();
         if let Some(host) = host.and_then(|host| hosts.get_mut(host)) {
             host.nodes += 1;
         }

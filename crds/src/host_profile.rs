@@ -75,10 +75,14 @@ pub struct HostProfileStatus {
     /// What the nodes offer. Where the nodes of a class differ in the patch of a version, the oldest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<HostFacts>,
-    /// Where each fact comes from: NodeStatus, NodeLabels, NodeFeature, GPULabels.
+    /// Who told each fact, strongest first: Override, Agent, NodeFeature, NodeStatus, NodeLabels, GPULabels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "bounds::labels")]
     pub sources: BTreeMap<String, String>,
+    /// Facts that only the agents claim, with facts.trustAgent=false: they never refuse a pod alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 32)))]
+    pub claimed: Vec<String>,
     /// Verdicts of the workloads that may land here, on hosts of this class alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workloads: Option<VerdictCounts>,

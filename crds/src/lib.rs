@@ -14,6 +14,7 @@ pub mod host_profile;
 pub mod image_profile;
 pub mod names;
 pub mod node;
+pub mod node_profile;
 pub mod policies;
 pub mod selector;
 pub mod support_matrix;
@@ -25,6 +26,7 @@ pub use condition::Condition;
 pub use host_facts::HostFacts;
 pub use host_profile::{HostProfile, HostProfileSpec, HostProfileStatus};
 pub use image_profile::{ImageProfile, ImageProfileSpec, ImageProfileStatus, KeptImageProfile};
+pub use node_profile::{AgentReport, NodeProfile, NodeProfileSpec, NodeProfileStatus};
 pub use selector::Selector;
 pub use support_matrix::{SupportMatrix, SupportMatrixSpec, SupportMatrixStatus};
 
@@ -33,6 +35,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     vec![
         SupportMatrix::crd(),
         HostProfile::crd(),
+        NodeProfile::crd(),
         BaseImage::crd(),
         ImageProfile::crd(),
         CompatReport::crd(),

@@ -46,6 +46,8 @@ pub const HOSTFIT: &str = "hostfit";
 
 /// Field manager of what the operator observes and reports.
 pub const MANAGER: &str = "hostfit-operator";
+/// Field manager of what a node agent read on its node.
+pub const AGENT_MANAGER: &str = "hostfit-agent";
 /// Field manager of the chart's defaults: applied without force, so that people's edits win.
 pub const DEFAULTS_MANAGER: &str = "hostfit-defaults";
 /// Field manager of the webhook configurations' caBundle.
@@ -65,6 +67,11 @@ pub const COMPATIBLE: &str = "Compatible";
 /// Condition of a CompatReport: nothing is unknown.
 pub const COMPLETE: &str = "Complete";
 
+/// Condition of a NodeProfile: every fact that rules may ask for is known.
+pub const FACTS_COMPLETE: &str = "FactsComplete";
+/// Condition of a NodeProfile: no two sources tell different things.
+pub const FACTS_AGREE: &str = "FactsAgree";
+
 /// Annotation of a mirror pod: the kubelet runs it whether it is admitted or not.
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 /// Label of a node that holds its architecture.
@@ -79,6 +86,8 @@ pub const NFD_SELINUX: &str = "feature.node.kubernetes.io/kernel-selinux.enabled
 pub const NFD_OS: &str = "feature.node.kubernetes.io/system-os_release.ID";
 /// Label by node-feature-discovery: `VERSION_ID` of os-release.
 pub const NFD_OS_VERSION: &str = "feature.node.kubernetes.io/system-os_release.VERSION_ID";
+/// Label by node-feature-discovery of its own objects: the node that they speak of.
+pub const NFD_NODE: &str = "nfd.node.kubernetes.io/node-name";
 /// Start of the labels by node-feature-discovery (0.19 and newer) for the level of x86-64; 1 to 4 follows.
 pub const NFD_CPU_LEVEL: &str = "feature.node.kubernetes.io/cpu-cpuid.X86_64_V";
 /// Label by GPU feature discovery: version of the driver.

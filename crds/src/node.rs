@@ -1,142 +1,129 @@
-//! Node → facts, each with its source, and the class of nodes that offer the same. Labels of node-feature-discovery and
-//! GPU feature discovery add what the node's own status does not tell.
+//! Node, NodeProfile and NodeFeatures → facts, each with its source, and the class of nodes that offer the same.
 
 use std::collections::BTreeMap;
 
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::host::{HostFact, HostFacts, Runtime, Selinux};
-use hostfit_engine::version::{DottedVersion, KernelVersion};
+use hostfit_engine::version::DottedVersion;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 
-use crate::{host_facts, names};
+use crate::{NodeProfile, host_facts, names};
 
+pub mod features;
+mod ladder;
 mod os_image;
 
-/// Where a fact was read.
-const NODE_STATUS: &str = "NodeStatus";
-const NODE_LABELS: &str = "NodeLabels";
-const NODE_FEATURE: &str = "NodeFeature";
-const GPU_LABELS: &str = "GPULabels";
+pub use features::NodeFeature;
+pub use ladder::{Contradiction, Observed, Source, settle};
+pub(crate) use os_image::canonical;
 
-/// What one node tells of itself.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Observed {
-    /// What the node offers.
-    pub facts: HostFacts,
-    /// Where each fact was read.
-    pub sources: BTreeMap<HostFact, &'static str>,
-}
-
-/// Reads a node. Nonsense is not known: it never becomes a fact.
-pub fn observe(node: &Node) -> Observed {
-    let mut observed = Observed::default();
-    let info = node
-        .status
-        .as_ref()
-        .and_then(|status| status.node_info.as_ref());
-    if let Some(info) = info {
-        let kernel = info.kernel_version.parse().ok();
-        let windows = info.operating_system == "windows";
-        let os = match windows {
-            true => windows_release(&info.kernel_version),
-            false => os_image::distribution(&info.os_image, kernel.as_ref()),
-        };
-        observed.os(os, NODE_STATUS);
-        observed.kernel(kernel.filter(|_| !windows), NODE_STATUS);
-        observed.set(
-            HostFact::Architecture,
-            word(&info.architecture),
-            NODE_STATUS,
-            |facts| &mut facts.architecture,
-        );
-        let runtime = runtime(&info.container_runtime_version);
-        observed.set(HostFact::Runtime, runtime, NODE_STATUS, |facts| {
-            &mut facts.runtime
-        });
-        let kubelet = numbers(&info.kubelet_version);
-        observed.set(HostFact::Kubelet, kubelet, NODE_STATUS, |facts| {
-            &mut facts.kubelet
-        });
+/// What the operator knows of a node: from its Node, its NodeProfile and its NodeFeatures. An override that cannot be read
+/// is left out: [`NodeProfile::overrides`] says why.
+pub fn observe(
+    node: &Node,
+    profile: Option<&NodeProfile>,
+    features: &[&NodeFeature],
+    trust_agent: bool,
+) -> Observed {
+    let own = own_facts(node);
+    let kernel = own.iter().find_map(|(_, facts)| facts.kernel.as_ref());
+    let mut told: Vec<(Source, &HostFacts)> =
+        own.iter().map(|(source, facts)| (*source, facts)).collect();
+    let features = features::facts(features, kernel);
+    told.push((Source::NodeFeature, &features));
+    let agent = profile.and_then(|profile| profile.agent_facts(kernel));
+    told.extend(agent.iter().map(|facts| (Source::Agent, facts)));
+    let below = settle(&told, trust_agent);
+    let overrides = profile.and_then(|profile| profile.overrides(&below.facts).ok());
+    let Some(overrides) = overrides.filter(|facts| *facts != HostFacts::default()) else {
+        return below;
+    };
+    told.push((Source::Override, &overrides));
+    let mut observed = settle(&told, trust_agent);
+    // Where only the release is overridden, the distribution is still the others' word.
+    let written = profile.and_then(|profile| profile.spec.overrides.as_ref());
+    if written.is_some_and(|written| written.os.is_none())
+        && let Some(source) = below.sources.get(&HostFact::Os)
+    {
+        observed.sources.insert(HostFact::Os, *source);
     }
-    observed.labels(node.labels());
     observed
 }
 
-impl Observed {
-    fn set<T>(
-        &mut self,
-        fact: HostFact,
-        value: Option<T>,
-        source: &'static str,
-        field: fn(&mut HostFacts) -> &mut Option<T>,
-    ) {
-        if value.is_some() {
-            *field(&mut self.facts) = value;
-            self.sources.insert(fact, source);
-        }
-    }
+/// What a node offers, for whoever reads what the operator found instead of finding it: the Node itself, and of its
+/// NodeProfile what the Node does not tell.
+pub fn offered(node: &Node, profile: Option<&NodeProfile>) -> HostFacts {
+    let own = own_facts(node);
+    let found = profile.and_then(NodeProfile::found_elsewhere);
+    let mut told: Vec<(Source, &HostFacts)> =
+        own.iter().map(|(source, facts)| (*source, facts)).collect();
+    told.extend(found.iter().map(|facts| (Source::Override, facts)));
+    settle(&told, true).facts
+}
 
-    fn os(&mut self, os: Option<Distribution>, source: &'static str) {
-        if os.as_ref().is_some_and(|os| !os.version().is_empty()) {
-            self.sources.insert(HostFact::OsVersion, source);
-        }
-        self.set(HostFact::Os, os, source, |facts| &mut facts.os);
-    }
+/// Reads a node. Nonsense is not known: it never becomes a fact.
+fn own_facts(node: &Node) -> [(Source, HostFacts); 3] {
+    let labels = node.labels();
+    [
+        (Source::NodeStatus, status_facts(node)),
+        (Source::NodeLabels, label_facts(labels)),
+        (Source::GpuLabels, gpu_facts(labels)),
+    ]
+}
 
-    fn kernel(&mut self, kernel: Option<KernelVersion>, source: &'static str) {
-        self.set(HostFact::Kernel, kernel, source, |facts| &mut facts.kernel);
+fn status_facts(node: &Node) -> HostFacts {
+    let status = node.status.as_ref();
+    let Some(info) = status.and_then(|status| status.node_info.as_ref()) else {
+        return HostFacts::default();
+    };
+    let kernel = info.kernel_version.parse().ok();
+    let windows = info.operating_system == "windows";
+    HostFacts {
+        os: match windows {
+            true => windows_release(&info.kernel_version),
+            false => os_image::distribution(&info.os_image, kernel.as_ref()),
+        },
+        kernel: kernel.filter(|_| !windows),
+        architecture: word(&info.architecture),
+        runtime: runtime(&info.container_runtime_version),
+        kubelet: numbers(&info.kubelet_version),
+        ..HostFacts::default()
     }
+}
 
-    fn labels(&mut self, labels: &BTreeMap<String, String>) {
-        let label = |key: &str| labels.get(key).map(String::as_str);
-        // The node's own status is the truth about what it carries; labels only fill its gaps.
-        if self.facts.architecture.is_none() {
-            let architecture = label(names::ARCHITECTURE).and_then(word);
-            self.set(HostFact::Architecture, architecture, NODE_LABELS, |facts| {
-                &mut facts.architecture
-            });
-        }
-        if self.facts.kernel.is_none() && label(names::WINDOWS_BUILD).is_none() {
-            let kernel = label(names::NFD_KERNEL).and_then(|text| text.parse().ok());
-            self.kernel(kernel, NODE_FEATURE);
-        }
-        if self.facts.os.is_none() {
-            let version = label(names::NFD_OS_VERSION).unwrap_or_default();
-            let os = label(names::NFD_OS).map(|id| Distribution::new(id, version));
-            self.os(os, NODE_FEATURE);
-        }
-        let level = (1..=4).rev().find(|level| {
-            let key = format!("{}{level}", names::NFD_CPU_LEVEL);
-            label(&key) == Some("true")
-        });
-        self.set(HostFact::CpuLevel, level, NODE_FEATURE, |facts| {
-            &mut facts.cpu_level
-        });
+fn label_facts(labels: &BTreeMap<String, String>) -> HostFacts {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    let kernel = label(names::NFD_KERNEL).filter(|_| label(names::WINDOWS_BUILD).is_none());
+    let kernel = kernel.and_then(|text| text.parse().ok());
+    let version = label(names::NFD_OS_VERSION).unwrap_or_default();
+    let os = label(names::NFD_OS).map(|id| Distribution::new(id, version));
+    let level = (1..=4).rev().find(|level| {
+        let key = format!("{}{level}", names::NFD_CPU_LEVEL);
+        label(&key) == Some("true")
+    });
+    HostFacts {
+        os: os.map(|os| os_image::canonical(os, kernel.as_ref())),
+        kernel,
+        architecture: label(names::ARCHITECTURE).and_then(word),
+        cpu_level: level,
         // `false` also stands for permissive, so only `true` is a fact.
-        let selinux = (label(names::NFD_SELINUX) == Some("true")).then_some(Selinux::Enforcing);
-        self.set(HostFact::Selinux, selinux, NODE_FEATURE, |facts| {
-            &mut facts.selinux
-        });
-        let version = |key: &str| label(key).and_then(|text| text.parse().ok());
-        self.set(
-            HostFact::NvidiaDriver,
-            version(names::GPU_DRIVER),
-            GPU_LABELS,
-            |facts| &mut facts.nvidia_driver,
-        );
-        self.set(
-            HostFact::Cuda,
-            version(names::GPU_CUDA),
-            GPU_LABELS,
-            |facts| &mut facts.cuda,
-        );
-        let compute = label(names::GPU_COMPUTE_MAJOR)
-            .zip(label(names::GPU_COMPUTE_MINOR))
-            .and_then(|(major, minor)| format!("{major}.{minor}").parse().ok());
-        self.set(HostFact::ComputeCapability, compute, GPU_LABELS, |facts| {
-            &mut facts.compute_capability
-        });
+        selinux: (label(names::NFD_SELINUX) == Some("true")).then_some(Selinux::Enforcing),
+        ..HostFacts::default()
+    }
+}
+
+fn gpu_facts(labels: &BTreeMap<String, String>) -> HostFacts {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    let version = |key: &str| label(key).and_then(|text| text.parse().ok());
+    let compute = label(names::GPU_COMPUTE_MAJOR)
+        .zip(label(names::GPU_COMPUTE_MINOR))
+        .and_then(|(major, minor)| format!("{major}.{minor}").parse().ok());
+    HostFacts {
+        nvidia_driver: version(names::GPU_DRIVER),
+        cuda: version(names::GPU_CUDA),
+        compute_capability: compute,
+        ..HostFacts::default()
     }
 }
 
@@ -163,22 +150,34 @@ pub fn class(facts: &HostFacts) -> Vec<String> {
         series(&facts.nvidia_driver),
         series(&facts.cuda),
         series(&facts.compute_capability),
-        // What only an agent or a person tells.
-        format!(
-            "{:?} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-            facts.vsyscall,
-            facts.apparmor,
-            series(&facts.libseccomp),
-            facts.seccomp_default,
-            facts.page_size,
-            facts.proc_cgroups,
-            facts.fips,
-            facts.ia32,
-            facts.btf,
-            facts.modules,
-            facts.sysctls,
-        ),
+        // What the Node does not tell.
+        show(facts.vsyscall.map(|vsyscall| vsyscall.to_string())),
+        show(facts.apparmor.map(|on| on.to_string())),
+        series(&facts.libseccomp),
+        show(facts.seccomp_default.map(|on| on.to_string())),
+        show(facts.page_size.map(|size| size.to_string())),
+        show(facts.fips.map(|on| on.to_string())),
+        show(facts.ia32.map(|on| on.to_string())),
+        show(facts.btf.map(|on| on.to_string())),
+        show(facts.show(HostFact::ProcCgroups)),
+        show(facts.show(HostFact::Modules)),
+        settings(facts),
     ]
+}
+
+/// The settings that make hosts different. What a kernel computes from the memory of its machine differs from node to
+/// node: of that only counts whether it is zero.
+fn settings(facts: &HostFacts) -> String {
+    let setting = |(name, value): (&String, &String)| match name.as_str() {
+        "user.max_user_namespaces" if value != "0" => format!("{name}=some"),
+        _ => format!("{name}={value}"),
+    };
+    facts
+        .sysctls
+        .iter()
+        .map(setting)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Major and minor number.
@@ -224,7 +223,7 @@ mod tests {
 
     fn node(status: serde_json::Value, labels: serde_json::Value) -> Observed {
         let node = json!({"metadata": {"name": "n", "labels": labels}, "status": status});
-        observe(&serde_json::from_value(node).unwrap())
+        observe(&serde_json::from_value(node).unwrap(), None, &[], true)
     }
 
     fn info(os_image: &str, kernel: &str, runtime: &str, os: &str) -> serde_json::Value {
@@ -254,7 +253,7 @@ mod tests {
         assert_eq!(facts.cpu_level, None);
         assert_eq!(
             observed.sources.get(&HostFact::OsVersion),
-            Some(&NODE_STATUS)
+            Some(&Source::NodeStatus)
         );
         assert_eq!(observed.sources.get(&HostFact::CpuLevel), None);
     }
@@ -281,6 +280,16 @@ mod tests {
             }),
         );
         assert_eq!(observed.facts.cpu_level, Some(3));
+        assert_eq!(observed.sources[&HostFact::CpuLevel], Source::NodeLabels);
+        let words: Vec<_> = observed
+            .contradictions
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            words,
+            ["os is ubuntu (NodeStatus), not debian (NodeLabels)"]
+        );
         assert_eq!(observed.facts.selinux, None);
         assert_eq!(
             observed.facts.os,
@@ -294,7 +303,10 @@ mod tests {
             observed.facts.compute_capability.unwrap().to_string(),
             "8.0"
         );
-        assert_eq!(observed.sources.get(&HostFact::Cuda), Some(&GPU_LABELS));
+        assert_eq!(
+            observed.sources.get(&HostFact::Cuda),
+            Some(&Source::GpuLabels)
+        );
     }
 
     #[test]
@@ -328,5 +340,179 @@ mod tests {
         );
         let known: Vec<_> = observed.sources.keys().copied().collect();
         assert_eq!(known, [HostFact::Architecture, HostFact::Kubelet]);
+    }
+
+    fn with_profile(spec: serde_json::Value, agent: serde_json::Value) -> NodeProfile {
+        serde_json::from_value(json!({
+            "apiVersion": "hostfit.dev/v1alpha1", "kind": "NodeProfile", "metadata": {"name": "n"},
+            "spec": spec, "status": {"agent": {"version": "1", "facts": agent}},
+        }))
+        .unwrap()
+    }
+
+    fn real_node() -> Node {
+        let status = info(
+            "Red Hat Enterprise Linux CoreOS 416.94.202407231922-0",
+            "5.14.0-427.26.1.el9_4.x86_64",
+            "cri-o://1.29.5",
+            "linux",
+        );
+        let labels = json!({"feature.node.kubernetes.io/cpu-cpuid.X86_64_V2": "true"});
+        let node = json!({"metadata": {"name": "n", "labels": labels}, "status": status});
+        serde_json::from_value(node).unwrap()
+    }
+
+    /// Every way of telling: who told what, in the end.
+    #[track_caller]
+    fn told(
+        profile: &NodeProfile,
+        features: &[&NodeFeature],
+        expected: &[(HostFact, &str, Source)],
+    ) {
+        let observed = observe(&real_node(), Some(profile), features, true);
+        for (fact, value, source) in expected {
+            assert_eq!(
+                observed.facts.show(*fact).as_deref(),
+                Some(*value),
+                "{fact}"
+            );
+            assert_eq!(observed.sources.get(fact), Some(source), "{fact}");
+        }
+    }
+
+    #[test]
+    fn overrides_come_before_the_agent_before_features_before_the_node() {
+        use {HostFact as Fact, Source::*};
+        let feature: features::NodeFeature = serde_json::from_value(json!({
+            "apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeature", "metadata": {"name": "n", "namespace": "nfd"},
+            "spec": {"features": {"flags": {"cpu.cpuid": {"elements": {"X86_64_V3": {}}}},
+                                  "attributes": {"kernel.config": {"elements": {"NET": "y"}}}}},
+        }))
+        .unwrap();
+        let nobody = with_profile(json!({}), json!({}));
+        told(
+            &nobody,
+            &[],
+            &[
+                (Fact::CpuLevel, "2", NodeLabels),
+                (Fact::Os, "rhel", NodeStatus),
+            ],
+        );
+        told(
+            &nobody,
+            &[&feature],
+            &[
+                (Fact::CpuLevel, "3", NodeFeature),
+                (Fact::Btf, "false", NodeFeature),
+            ],
+        );
+        let agent =
+            json!({"os": "rhcos", "osVersion": "4.16", "cpuLevel": 4, "btf": true, "cgroup": 2});
+        let agent = with_profile(
+            json!({"overrides": {"cgroup": 1, "osVersion": "9.5"}}),
+            agent,
+        );
+        told(
+            &agent,
+            &[&feature],
+            &[
+                (Fact::CpuLevel, "4", Agent),
+                (Fact::Btf, "true", Agent),
+                (Fact::Cgroup, "1", Override),
+                (Fact::Os, "rhel", Agent),
+                (Fact::OsVersion, "9.5", Override),
+                (Fact::Kubelet, "1.34.4", NodeStatus),
+            ],
+        );
+        // Red Hat CoreOS is the RHEL of its kernel, whoever tells it: no contradiction.
+        let observed = observe(&real_node(), Some(&agent), &[], true);
+        let words: Vec<_> = observed
+            .contradictions
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(words, ["cpuLevel is 4 (Agent), not 2 (NodeLabels)"]);
+    }
+
+    #[test]
+    fn an_override_that_cannot_be_read_does_not_count() {
+        let profile = with_profile(
+            json!({"overrides": {"kernel": "new", "cgroup": 1}}),
+            json!({}),
+        );
+        let observed = observe(&real_node(), Some(&profile), &[], true);
+        assert_eq!(observed.facts.cgroup, None);
+        let error = profile.overrides(&observed.facts).unwrap_err();
+        assert!(
+            error.to_string().starts_with("facts.kernel is \"new\""),
+            "{error}"
+        );
+    }
+
+    /// Operator and webhook must put a node into the same class.
+    #[test]
+    fn whoever_reads_a_profile_finds_the_class_that_the_operator_found() {
+        for (overrides, agent, trust) in [
+            (json!({}), json!({}), true),
+            (json!({"osVersion": "9.5"}), json!({}), true),
+            (
+                json!({"os": "debian", "kernel": "6.1.0"}),
+                json!({"cgroup": 2}),
+                true,
+            ),
+            (
+                json!({"sysctls": {"a": "1"}}),
+                json!({"sysctls": {"b": "2"}, "cpuLevel": 4}),
+                true,
+            ),
+            (
+                json!({"sysctls": {"a": "1"}}),
+                json!({"sysctls": {"b": "2"}, "cpuLevel": 4}),
+                false,
+            ),
+            (
+                json!({}),
+                json!({"os": "cos", "osVersion": "109", "nvidiaDriver": "535.183.01"}),
+                true,
+            ),
+            (json!({}), json!({"os": "arch"}), true),
+        ] {
+            let mut profile = with_profile(json!({"overrides": overrides}), agent);
+            let observed = observe(&real_node(), Some(&profile), &[], trust);
+            let sources = observed.sources.iter();
+            profile.status = Some(crate::NodeProfileStatus {
+                facts: Some((&observed.facts).into()),
+                sources: sources
+                    .map(|(fact, source)| (fact.name().to_owned(), source.to_string()))
+                    .collect(),
+                ..Default::default()
+            });
+            profile.prune();
+            let offered = offered(&real_node(), Some(&profile));
+            assert_eq!(class(&offered), class(&observed.facts), "{overrides}");
+        }
+        assert_eq!(
+            class(&offered(&real_node(), None)),
+            class(&observe(&real_node(), None, &[], true).facts)
+        );
+    }
+
+    #[test]
+    fn what_a_kernel_computes_from_its_memory_makes_no_class() {
+        let with = |users: &str, maps: &str| {
+            let pairs = [
+                ("user.max_user_namespaces", users),
+                ("vm.max_map_count", maps),
+            ];
+            class(&HostFacts {
+                sysctls: pairs
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+                ..HostFacts::default()
+            })
+        };
+        assert_eq!(with("63000", "65530"), with("127000", "65530"));
+        assert_ne!(with("63000", "65530"), with("0", "65530"));
+        assert_ne!(with("63000", "65530"), with("63000", "262144"));
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use hostfit_crds::{
-    BaseImage, CompatReport, HostProfile, ImageProfile, KeptImageProfile, SupportMatrix, names,
+    BaseImage, CompatReport, HostProfile, ImageProfile, KeptImageProfile, NodeProfile,
+    SupportMatrix, names,
 };
 use hostfit_process::Lease;
 use hostfit_process::client::{CALL, within};
@@ -71,6 +72,20 @@ impl Writer {
 
     pub(crate) async fn delete_host_profile(&self, profile: &HostProfile) -> kube::Result<Written> {
         delete(&Api::all(self.client()?), profile).await
+    }
+
+    /// The profile of a node, which owns it. What people override in it is theirs.
+    pub(crate) async fn node_profile(&self, node: &Node) -> kube::Result<Written> {
+        let name = node.name_any();
+        let mut profile = NodeProfile::new(&name, Default::default());
+        let managed = (names::MANAGED_BY.to_owned(), names::HOSTFIT.to_owned());
+        profile.labels_mut().extend([managed]);
+        profile.owner_references_mut().extend(node.owner_ref(&()));
+        upsert(&Api::all(self.client()?), &profile, names::MANAGER, true).await
+    }
+
+    pub(crate) async fn node_profile_status(&self, profile: &NodeProfile) -> kube::Result<Written> {
+        status(&Api::all(self.client()?), profile).await
     }
 
     pub(crate) async fn support_matrix_status(

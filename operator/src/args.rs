@@ -54,6 +54,14 @@ pub struct Args {
     #[arg(long, env = "HOSTFIT_LABEL_NODES", default_value_t = true, action = clap::ArgAction::Set)]
     pub label_nodes: bool,
 
+    /// Whether what node agents read may refuse pods. If not, it only fills gaps, and what rests on it alone warns at most.
+    #[arg(long, env = "HOSTFIT_TRUST_AGENT", default_value_t = true, action = clap::ArgAction::Set)]
+    pub trust_agent: bool,
+
+    /// Whether NodeFeatures of node-feature-discovery are read, where there are any.
+    #[arg(long, env = "HOSTFIT_NODE_FEATURES", default_value_t = true, action = clap::ArgAction::Set)]
+    pub node_features: bool,
+
     /// Whether a verdict that changed is told as an Event of the workload.
     #[arg(long, env = "HOSTFIT_EVENTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub events: bool,

@@ -25,6 +25,7 @@ mod defaults;
 mod image_profiles;
 mod lineage;
 mod metrics;
+mod node_features;
 mod nodes;
 mod reports;
 mod world;
@@ -35,7 +36,7 @@ use apply::Writer;
 use defaults::Defaults;
 use image_profiles::{ImageProfiles, InUse};
 use reports::{Images, Reports};
-use world::World;
+use world::{Settings, World};
 
 /// Bytes of what layers say that are kept for the next image on them.
 const LAYER_BYTES: u64 = 16 << 20;
@@ -65,7 +66,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let shown = identified(&mut exposed, identity);
     metrics.register(shown);
     let certificates_ready = health.condition("certificates");
-    let world = World::watch(&client, &health, &mut tasks);
+    let settings = Settings {
+        trust_agent: args.trust_agent,
+        node_features: args.node_features,
+    };
+    let world = World::watch(&client, &settings, &health, &mut tasks);
     let config = Config {
         layer_bytes: args.inspect_layers.then_some(LAYER_BYTES),
         ..args.registry.config()?

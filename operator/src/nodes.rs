@@ -8,8 +8,8 @@ use hostfit_crds::compat_report::VerdictCounts;
 use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::fleet::Class;
 use hostfit_crds::host_profile::{HostProfileStatus, Origin};
-use hostfit_crds::node::class;
-use hostfit_crds::{HostFacts, HostProfile, names};
+use hostfit_crds::node::{self, Observed, class};
+use hostfit_crds::{HostFacts, HostProfile, NodeProfile, NodeProfileStatus, names};
 use hostfit_engine::host;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -22,6 +22,7 @@ use crate::apply::{Writer, Written};
 use crate::world::World;
 
 pub(crate) mod plan;
+mod profiles;
 
 use plan::Plan;
 
@@ -75,15 +76,27 @@ pub(crate) struct Seen {
     pub(crate) plan: Plan,
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) profiles: Vec<Arc<HostProfile>>,
+    pub(crate) node_profiles: BTreeMap<String, Arc<NodeProfile>>,
+    /// What is known of each node.
+    pub(crate) observed: BTreeMap<String, Observed>,
 }
 
 /// What the cluster is to show of its nodes now; nothing before the watches have synced.
 pub(crate) fn planned(world: &World) -> Option<Seen> {
     let nodes = world.nodes.state()?;
     let profiles = world.profiles.state()?;
-    let observed = nodes
-        .iter()
-        .map(|node| (node.name_any(), hostfit_crds::node::observe(node)));
+    let node_profiles = world.node_profiles.state()?.into_iter();
+    let node_profiles: BTreeMap<_, _> = node_profiles.map(|it| (it.name_any(), it)).collect();
+    let features = world.node_features.by_node()?;
+    let observe = |node: &Arc<Node>| {
+        let name = node.name_any();
+        let profile = node_profiles.get(&name).map(AsRef::as_ref);
+        let features = features.get(&name).into_iter().flatten();
+        let features: Vec<_> = features.map(AsRef::as_ref).collect();
+        let observed = node::observe(node, profile, &features, world.trust_agent);
+        (name, observed)
+    };
+    let observed: BTreeMap<_, _> = nodes.iter().map(observe).collect();
     let declared: Vec<_> = profiles
         .iter()
         .filter(|profile| !is_ours(profile))
@@ -92,11 +105,13 @@ pub(crate) fn planned(world: &World) -> Option<Seen> {
     let named = profiles.iter().filter(|profile| is_ours(profile));
     let known =
         named.filter_map(|profile| Some((class(&Class::of(profile)?.facts), profile.name_any())));
-    let plan = plan::plan(&observed.collect(), &known.collect(), &declared);
+    let plan = plan::plan(&observed, &known.collect(), &declared);
     Some(Seen {
         plan,
         nodes,
         profiles,
+        node_profiles,
+        observed,
     })
 }
 
@@ -116,6 +131,8 @@ async fn once(
         plan,
         nodes,
         profiles,
+        node_profiles,
+        observed: known,
     }) = planned(world)
     else {
         return Ok(());
@@ -141,7 +158,26 @@ async fn once(
         let written = observed(writer, name, wanted, current, of(counts, name)).await;
         keep(name, written);
     }
-    // Labels go before old profiles do, so that a node never points at nothing for long.
+    // Nodes move to their profiles before old ones go, so that a node never belongs to nothing for long.
+    let now = Time(jiff::Timestamp::now());
+    for node in &nodes {
+        let name = node.name_any();
+        let Some(observed) = known.get(&name) else {
+            continue;
+        };
+        let host_profile = plan.labels.get(&name);
+        let host_profile = host_profile.and_then(|labels| labels.get(names::HOST_PROFILE));
+        let current = node_profiles.get(&name).map(AsRef::as_ref);
+        let status = profiles::status(observed, host_profile, current, &now);
+        keep(&name, node_profile(writer, node, current, status).await);
+    }
+    for (name, profile) in &node_profiles {
+        // What the node owns goes with it.
+        if !known.contains_key(name) && profile.owner_references().is_empty() {
+            let status = profiles::without_node(profile, &now);
+            keep(name, write_node_status(writer, profile, status).await);
+        }
+    }
     if label_nodes {
         for node in &nodes {
             if let Some(wanted) = plan.labels.get(&node.name_any()) {
@@ -186,6 +222,38 @@ async fn observed(
     }
     let status = observed_status(wanted, current, counts);
     write_status(writer, name, current, status).await
+}
+
+/// The profile of a node, and its status.
+async fn node_profile(
+    writer: &Writer,
+    node: &Node,
+    current: Option<&NodeProfile>,
+    status: NodeProfileStatus,
+) -> kube::Result<Written> {
+    let uid = node.uid();
+    let is_owned = current.is_some_and(|profile| {
+        let mut owners = profile.owner_references().iter();
+        owners.any(|owner| Some(&owner.uid) == uid.as_ref())
+    });
+    if !is_owned && writer.node_profile(node).await? == Written::Gone {
+        return Ok(Written::Gone);
+    }
+    let missing = NodeProfile::new(&node.name_any(), Default::default());
+    write_node_status(writer, current.unwrap_or(&missing), status).await
+}
+
+async fn write_node_status(
+    writer: &Writer,
+    current: &NodeProfile,
+    status: NodeProfileStatus,
+) -> kube::Result<Written> {
+    if profiles::written(current) == status {
+        return Ok(Written::Done);
+    }
+    let mut profile = NodeProfile::new(&current.name_any(), Default::default());
+    profile.status = Some(status);
+    writer.node_profile_status(&profile).await
 }
 
 /// Makes our labels what they are to be, whoever wrote them: a kubelet may label its own node.
@@ -247,7 +315,12 @@ fn observed_status(
         origin: Some(Origin::Observed),
         nodes: i32::try_from(wanted.nodes).unwrap_or(i32::MAX),
         sources: sources
-            .map(|(fact, source)| (fact.name().to_owned(), (*source).to_owned()))
+            .map(|(fact, source)| (fact.name().to_owned(), source.to_string()))
+            .collect(),
+        claimed: wanted
+            .claimed
+            .iter()
+            .map(|fact| fact.name().to_owned())
             .collect(),
         ..summary(current, &wanted.facts, facts, counts, &condition)
     }

@@ -230,17 +230,21 @@ pub(crate) fn known_fleet(world: &World) -> Option<Fleet> {
         plan,
         nodes,
         profiles,
+        observed: known,
+        node_profiles: _,
     } = nodes::planned(world)?;
     let observed = plan.profiles.into_iter().map(|(name, profile)| Class {
         name,
         facts: profile.facts,
+        claimed: profile.claimed,
         origin: Origin::Observed,
         labels: None,
     });
     let of_people = profiles.iter().filter(|profile| !nodes::is_ours(profile));
     let declared = of_people.filter_map(|profile| Class::of(profile));
-    Some(fleet(
-        observed.chain(declared),
-        nodes.iter().map(AsRef::as_ref),
-    ))
+    let offered = nodes.iter().filter_map(|node| {
+        let known = known.get(&node.name_any())?;
+        Some((node.as_ref(), known.facts.clone()))
+    });
+    Some(fleet(observed.chain(declared), offered))
 }

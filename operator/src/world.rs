@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
-use hostfit_crds::{BaseImage, CompatReport, HostProfile, KeptImageProfile, SupportMatrix, fleet};
+use hostfit_crds::{
+    BaseImage, CompatReport, HostProfile, KeptImageProfile, NodeProfile, SupportMatrix, fleet,
+};
 use hostfit_engine::workload::Workload;
 use hostfit_process::watch::{self, Keep};
 use hostfit_process::{Changed, Health, Tasks, Watched};
@@ -17,12 +19,18 @@ use kube::{Api, Client, Resource, ResourceExt};
 
 use hostfit_crds::compat_report::TargetRef;
 
+use crate::node_features::NodeFeatures;
+
 /// The stores, and the signals that they fire.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) nodes: Watched<Node>,
     pub(crate) namespaces: Watched<Namespace>,
     pub(crate) profiles: Watched<HostProfile>,
+    pub(crate) node_profiles: Watched<NodeProfile>,
+    pub(crate) node_features: NodeFeatures,
+    /// Whether what node agents read is believed.
+    pub(crate) trust_agent: bool,
     pub(crate) matrices: Watched<SupportMatrix>,
     pub(crate) bases: Watched<BaseImage>,
     pub(crate) image_profiles: Watched<KeptImageProfile>,
@@ -30,7 +38,7 @@ pub(crate) struct World {
     templates: Vec<Kind<TemplateSpec>>,
     cron_jobs: Kind<CronJobSpec>,
     pods: Kind<PodSpec>,
-    /// Nodes or profiles changed.
+    /// Nodes, what is told of them, or profiles changed.
     pub(crate) hosts_changed: Changed,
     /// A BaseImage changed.
     pub(crate) bases_changed: Changed,
@@ -38,6 +46,12 @@ pub(crate) struct World {
     pub(crate) images_changed: Changed,
     /// Anything that a report depends on changed.
     pub(crate) anything_changed: Changed,
+}
+
+/// What is believed and asked of nodes.
+pub(crate) struct Settings {
+    pub(crate) trust_agent: bool,
+    pub(crate) node_features: bool,
 }
 
 /// Kinds of workloads that are watched, as owners are told.
@@ -69,7 +83,12 @@ pub(crate) struct Item {
 
 impl World {
     /// Starts every watch as a background task.
-    pub(crate) fn watch(client: &Client, health: &Health, tasks: &mut Tasks) -> Self {
+    pub(crate) fn watch(
+        client: &Client,
+        settings: &Settings,
+        health: &Health,
+        tasks: &mut Tasks,
+    ) -> Self {
         let hosts_changed = Changed::default();
         let bases_changed = Changed::default();
         let images_changed = Changed::default();
@@ -109,6 +128,14 @@ impl World {
         Self {
             nodes: typed!(Node, "nodes", fleet::prune, hosts_changed),
             profiles: typed!(HostProfile, "hostprofiles", |_| {}, hosts_changed),
+            node_profiles: typed!(NodeProfile, "nodeprofiles", |_| {}, hosts_changed),
+            node_features: NodeFeatures::watch(
+                client,
+                settings.node_features,
+                tasks,
+                &hosts_changed,
+            ),
+            trust_agent: settings.trust_agent,
             namespaces: typed!(Namespace, "namespaces", prune_namespace, anything_changed),
             matrices: typed!(SupportMatrix, "supportmatrices", |_| {}, anything_changed),
             bases: typed!(BaseImage, "baseimages", |_| {}, bases_changed),

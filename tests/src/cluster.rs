@@ -31,6 +31,8 @@ pub enum Kind {
     Namespace,
     /// `hostprofiles.hostfit.dev`
     HostProfile,
+    /// `nodeprofiles.hostfit.dev`
+    NodeProfile,
     /// `baseimages.hostfit.dev`
     BaseImage,
     /// `supportmatrices.hostfit.dev`
@@ -41,10 +43,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Node,
         Self::Namespace,
         Self::HostProfile,
+        Self::NodeProfile,
         Self::BaseImage,
         Self::ImageProfile,
         Self::SupportMatrix,
@@ -56,6 +59,7 @@ impl Kind {
             Self::Node => "nodes",
             Self::Namespace => "namespaces",
             Self::HostProfile => "hostprofiles",
+            Self::NodeProfile => "nodeprofiles",
             Self::BaseImage => "baseimages",
             Self::SupportMatrix => "supportmatrices",
             Self::ImageProfile => "imageprofiles",
@@ -67,6 +71,7 @@ impl Kind {
             Self::Node => "Node",
             Self::Namespace => "Namespace",
             Self::HostProfile => "HostProfile",
+            Self::NodeProfile => "NodeProfile",
             Self::BaseImage => "BaseImage",
             Self::SupportMatrix => "SupportMatrix",
             Self::ImageProfile => "ImageProfile",
@@ -76,9 +81,11 @@ impl Kind {
     fn api_version(self) -> &'static str {
         match self {
             Self::Node | Self::Namespace => "v1",
-            Self::HostProfile | Self::BaseImage | Self::SupportMatrix | Self::ImageProfile => {
-                "hostfit.dev/v1alpha1"
-            }
+            Self::HostProfile
+            | Self::NodeProfile
+            | Self::BaseImage
+            | Self::SupportMatrix
+            | Self::ImageProfile => "hostfit.dev/v1alpha1",
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hostfit_crds::fleet::{Class, fleet, prune};
+use hostfit_crds::node::offered;
 use hostfit_crds::policies::{Judge, Policies};
-use hostfit_crds::{BaseImage, HostProfile, SupportMatrix};
+use hostfit_crds::{BaseImage, HostProfile, NodeProfile, SupportMatrix};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_process::{Changed, Condition, Health, Tasks, Watched, watch};
@@ -50,18 +51,27 @@ impl Snapshot {
     }
 
     fn empty() -> Self {
-        Self::build(&[], &[], &[], &Policies::default(), &[])
+        Self::build(&[], &[], &[], &[], &Policies::default(), &[])
     }
 
     fn build(
         profiles: &[Arc<HostProfile>],
         nodes: &[Arc<Node>],
+        node_profiles: &[Arc<NodeProfile>],
         bases: &[Arc<BaseImage>],
         policies: &Policies,
         namespaces: &[Arc<Namespace>],
     ) -> Self {
         let classes = profiles.iter().filter_map(|profile| Class::of(profile));
-        let fleet = fleet(classes, nodes.iter().map(AsRef::as_ref));
+        let known: HashMap<_, _> = node_profiles.iter().map(|it| (it.name_any(), it)).collect();
+        let nodes = nodes.iter().map(|node| {
+            let known = known.get(&node.name_any());
+            (
+                node.as_ref(),
+                offered(node, known.map(|known| known.as_ref())),
+            )
+        });
+        let fleet = fleet(classes, nodes);
         // Most namespaces have the same policy: they share one.
         let mut shared: Vec<Arc<Judge>> = Vec::new();
         let mut share = |labels: &BTreeMap<String, String>| {
@@ -136,6 +146,7 @@ impl World {
             nodes: watched!(Node, "nodes", prune),
             namespaces: watched!(Namespace, "namespaces", prune_namespace),
             profiles: watched!(HostProfile, "hostprofiles", |_| {}),
+            node_profiles: watched!(NodeProfile, "nodeprofiles", NodeProfile::prune),
             bases: watched!(BaseImage, "baseimages", |_| {}),
             matrices: watched!(SupportMatrix, "supportmatrices", |_| {}),
         };
@@ -153,6 +164,7 @@ struct Stores {
     nodes: Watched<Node>,
     namespaces: Watched<Namespace>,
     profiles: Watched<HostProfile>,
+    node_profiles: Watched<NodeProfile>,
     bases: Watched<BaseImage>,
     matrices: Watched<SupportMatrix>,
 }
@@ -164,13 +176,22 @@ impl Stores {
         loop {
             changes.next().await;
             tokio::time::sleep(DEBOUNCE).await;
-            let (Some(nodes), Some(namespaces), Some(profiles), Some(bases), Some(matrices)) = (
+            let (
+                Some(nodes),
+                Some(namespaces),
+                Some(profiles),
+                Some(node_profiles),
+                Some(bases),
+                Some(matrices),
+            ) = (
                 self.nodes.state(),
                 self.namespaces.state(),
                 self.profiles.state(),
+                self.node_profiles.state(),
                 self.bases.state(),
                 self.matrices.state(),
-            ) else {
+            )
+            else {
                 continue;
             };
             let (read, errors) = Policies::read(matrices, &policies);
@@ -178,7 +199,14 @@ impl Stores {
             for (matrix, error) in errors {
                 warn!(matrix, %error, "matrix not read; its last good state stays active");
             }
-            let snapshot = Snapshot::build(&profiles, &nodes, &bases, &policies, &namespaces);
+            let snapshot = Snapshot::build(
+                &profiles,
+                &nodes,
+                &node_profiles,
+                &bases,
+                &policies,
+                &namespaces,
+            );
             world.current.store(Arc::new(snapshot));
             world.built.fire();
             ready.set_ready();

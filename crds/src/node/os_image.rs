@@ -69,6 +69,26 @@ pub(crate) fn distribution(os_image: &str, kernel: Option<&KernelVersion>) -> Op
     Some(Distribution::new(*id, version.unwrap_or_default()))
 }
 
+/// A distribution by ID and VERSION_ID of os-release, as [`distribution`] tells it from an osImage: whoever tells of a node,
+/// the node is the same.
+pub(crate) fn canonical(os: Distribution, kernel: Option<&KernelVersion>) -> Distribution {
+    let (id, version) = (os.id(), os.version());
+    match id {
+        "rhcos" => match kernel.and_then(KernelVersion::enterprise_linux) {
+            Some(release) => Distribution::new("rhel", release.to_string()),
+            None => os,
+        },
+        "ubuntu" | "flatcar" => Distribution::new(id, first_numbers(version, 2)),
+        "talos" => {
+            let version = version.strip_prefix('v').unwrap_or(version);
+            Distribution::new(id, first_numbers(version, 2))
+        }
+        "fedora" => Distribution::new(id, first_numbers(version, 1)),
+        "bottlerocket" => Distribution::new(id, first_numbers(version, 3)),
+        _ => os,
+    }
+}
+
 /// The words that begin with a number, without `v`, parentheses and what follows a dash.
 fn versions(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '(', ')', '/'])

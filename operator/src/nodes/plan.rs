@@ -1,19 +1,21 @@
 //! Facts of nodes → the wanted profiles, readably named, and the wanted labels of each node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hostfit_crds::names;
 use hostfit_engine::host::{HostFact, HostFacts};
 
-use hostfit_crds::node::{Observed, class};
+use hostfit_crds::node::{Observed, Source, class};
 
 /// A class of nodes, as its HostProfile is to say.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Profile {
     /// Facts of the class. Where nodes differ in the patch of a version: the oldest.
     pub(crate) facts: HostFacts,
-    /// Where each fact comes from.
-    pub(crate) sources: BTreeMap<HostFact, &'static str>,
+    /// Who told each fact: the strongest source of any node.
+    pub(crate) sources: BTreeMap<HostFact, Source>,
+    /// Facts that every node only claims.
+    pub(crate) claimed: BTreeSet<HostFact>,
     /// How many nodes are of the class.
     pub(crate) nodes: usize,
 }
@@ -40,11 +42,20 @@ pub(crate) fn plan(
             let profile = Profile {
                 facts: observed.facts.clone(),
                 sources: observed.sources.clone(),
+                claimed: observed.claimed.clone(),
                 nodes: 0,
             };
             (profile, Vec::new())
         });
         oldest(&mut profile.facts, &observed.facts);
+        for (fact, source) in &observed.sources {
+            let strongest = profile.sources.entry(*fact).or_insert(*source);
+            *strongest = (*strongest).min(*source);
+        }
+        // What one node proves, the others of its class do not only claim.
+        profile
+            .claimed
+            .retain(|fact| observed.claimed.contains(fact));
         profile.nodes += 1;
         members.push(node);
     }
@@ -75,6 +86,15 @@ fn oldest(facts: &mut HostFacts, other: &HostFacts) {
     if let (Some(mine), Some(other)) = (&mut facts.runtime, &other.runtime) {
         lower(&mut mine.version, &other.version);
     }
+    // Numbers of which only some count for the class: the smallest.
+    let number = |text: &String| text.parse::<u64>().ok();
+    for (name, value) in &other.sysctls {
+        if let Some(mine) = facts.sysctls.get_mut(name)
+            && number(value) < number(mine)
+        {
+            mine.clone_from(value);
+        }
+    }
 }
 
 /// `rhel94-k514`, `ubuntu2204-gpu535`: what people would say. Where two classes would have one name, what they differ
@@ -85,7 +105,13 @@ fn unique_names(
     taken: &[String],
 ) -> Vec<String> {
     let short = |profile: &Profile| short_name(&profile.facts);
-    let used: Vec<&String> = taken.iter().chain(known.values()).collect();
+    // A class that has no node any more leaves its name to the next one of the same kind, for example to its own nodes when
+    // more is known of them.
+    let living = known
+        .iter()
+        .filter(|(class, _)| classes.contains_key(*class));
+    let living = living.map(|(_, name)| name);
+    let used: Vec<&String> = taken.iter().chain(living).collect();
     let mut names = Vec::new();
     let mut made: Vec<String> = Vec::new();
     for (key, (profile, _)) in classes {
@@ -94,7 +120,7 @@ fn unique_names(
             continue;
         }
         let mut unique = short(profile);
-        let twins: Vec<_> = classes
+        let mut twins: Vec<_> = classes
             .iter()
             .filter(|(other, (profile, _))| *other != key && short(profile) == unique)
             .map(|(other, _)| other)
@@ -107,6 +133,8 @@ fn unique_names(
             {
                 let text = if mine.is_empty() { "unknown" } else { mine };
                 unique.push_str(&format!("-{prefix}{}", dns(text)));
+                // Enough is said once it tells the class from all others.
+                twins.retain(|twin| twin.get(*part).is_some_and(|theirs| theirs == mine));
             }
         }
         let mut name: String = unique.chars().take(LONGEST).collect();
@@ -142,6 +170,14 @@ const PARTS: &[(usize, &str)] = &[
     (8, "gpu"),
     (9, "cuda"),
     (10, "cc"),
+    (11, "vsyscall"),
+    (12, "apparmor"),
+    (13, "libseccomp"),
+    (14, "seccomp"),
+    (15, "pages"),
+    (16, "fips"),
+    (17, "ia32"),
+    (18, "btf"),
 ];
 
 fn short_name(facts: &HostFacts) -> String {
@@ -356,6 +392,57 @@ mod tests {
             plan.profiles.keys().collect::<Vec<_>>(),
             ["debian12-k61", "debian12-k61-arm64"]
         );
+    }
+
+    #[test]
+    fn a_class_that_has_no_node_leaves_its_name() {
+        let before = host("debian", "12", "6.1.0-21-amd64");
+        let known = [(class(&before), "debian12-k61".to_owned())].into();
+        let after = HostFacts {
+            cgroup: Some(2),
+            ..before.clone()
+        };
+        let observed = |facts: &HostFacts| Observed {
+            facts: facts.clone(),
+            ..Observed::default()
+        };
+        let names = |nodes: &[(&str, &HostFacts)]| {
+            let nodes = nodes.iter();
+            let nodes = nodes.map(|(name, facts)| ((*name).to_owned(), observed(facts)));
+            let plan = plan(&nodes.collect(), &known, &[]);
+            plan.profiles.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[("a", &after)]), ["debian12-k61"]);
+        assert_eq!(
+            names(&[("a", &after), ("b", &before)]),
+            ["debian12-k61", "debian12-k61-cgroup2"]
+        );
+    }
+
+    #[test]
+    fn what_one_node_proves_is_not_only_claimed() {
+        let observed = |source: Source, claimed: &[HostFact]| Observed {
+            facts: HostFacts {
+                cgroup: Some(2),
+                ..host("debian", "12", "6.1.0")
+            },
+            sources: [(HostFact::Cgroup, source)].into(),
+            claimed: claimed.iter().copied().collect(),
+            ..Observed::default()
+        };
+        let claim = observed(Source::Agent, &[HostFact::Cgroup]);
+        let proof = observed(Source::Override, &[]);
+        let profile = |nodes: [&Observed; 2]| {
+            let nodes = nodes.into_iter().cloned().enumerate();
+            let nodes = nodes.map(|(index, node)| (format!("n{index}"), node));
+            plan(&nodes.collect(), &BTreeMap::new(), &[]).profiles["debian12-k61"].clone()
+        };
+        assert_eq!(profile([&claim, &claim]).claimed, [HostFact::Cgroup].into());
+        for nodes in [[&claim, &proof], [&proof, &claim]] {
+            let profile = profile(nodes);
+            assert_eq!(profile.claimed, BTreeSet::new());
+            assert_eq!(profile.sources[&HostFact::Cgroup], Source::Override);
+        }
     }
 
     #[test]

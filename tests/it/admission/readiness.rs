@@ -248,6 +248,51 @@ async fn nodes_without_a_profile_are_unknown_and_never_pass_or_refuse() {
     judged(&stand, &good, "Unknown HF909: warned HF909").await;
 }
 
+/// What the operator found of a node, in its NodeProfile.
+fn known(node: &str, facts: &Value, source: &str) -> Value {
+    let facts = facts.as_object().unwrap();
+    let sources: Value = facts
+        .keys()
+        .map(|fact| (fact.clone(), json!(source)))
+        .collect();
+    json!({"metadata": {"name": node}, "spec": {}, "status": {"facts": facts, "sources": sources}})
+}
+
+#[tokio::test]
+async fn nodes_belong_to_profiles_by_what_the_operator_found_of_them() {
+    let setup = Setup::ordinary(json!({"mode": "Enforce"})).await;
+    let mut facts = rhel9();
+    facts["cgroup"] = json!(2);
+    let el9 = profile("el9", facts);
+    setup.cluster.put(Kind::HostProfile, el9.clone());
+    let stand = setup.ready().await;
+    let bad = misfit(&stand);
+    judged(&stand, &bad, "Unknown HF909: let in").await;
+    for name in ["node-1", "node-2"] {
+        let known = known(name, &json!({"cgroup": 2}), "Agent");
+        stand.cluster.put(Kind::NodeProfile, known);
+    }
+    judged(&stand, &bad, REFUSED).await;
+    // What the node itself tells is not taken from there: it may be older.
+    let old = json!({"kernel": "4.18.0"});
+    let mut stale = known("node-1", &old, "NodeStatus");
+    stale["status"]["facts"]["cgroup"] = json!(2);
+    stale["status"]["sources"]["cgroup"] = json!("NodeFeature");
+    stand.cluster.put(Kind::NodeProfile, stale);
+    stand.cluster.delete(Kind::Node, "node-2");
+    judged(&stand, &bad, REFUSED).await;
+    stand
+        .cluster
+        .put(Kind::NodeProfile, known("node-1", &old, "Override"));
+    judged(&stand, &bad, "Unknown HF909: let in").await;
+    // A fact that is only claimed refuses nothing.
+    stand.cluster.delete(Kind::NodeProfile, "node-1");
+    let mut claimed = profile("el9", rhel9());
+    claimed["status"]["claimed"] = json!(["architecture"]);
+    stand.cluster.put(Kind::HostProfile, claimed);
+    judged(&stand, &bad, "Warn HF110: warned HF110").await;
+}
+
 #[tokio::test]
 async fn bad_certificate_files_keep_the_last_good_certificate_and_new_ones_are_served() {
     let stand = Setup::ordinary(json!({"mode": "Enforce"}))
