@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use hostfit_process::duration;
 
 /// Gathers the nodes' facts, follows base images, writes profiles and reports.
 #[derive(Debug, Clone, Parser)]
@@ -93,25 +94,6 @@ pub struct Args {
     /// How registries may be spoken to.
     #[command(flatten)]
     pub registry: hostfit_registry::Settings,
-}
-
-/// `90s`, `10m`, `12h` or `30d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("{text:?} is not a duration: write for example 90s, 10m, 12h or 30d");
-    let unit = text.chars().last().ok_or_else(error)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(error()),
-    };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| error())?;
-    number
-        .checked_mul(seconds)
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs)
-        .ok_or_else(error)
 }
 
 #[cfg(test)]

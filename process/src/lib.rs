@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod client;
+mod duration;
 mod error;
 pub mod http;
 pub mod lease;
@@ -20,6 +21,7 @@ pub mod tasks;
 pub mod watch;
 
 pub use admin::{Condition, Health};
+pub use duration::duration;
 pub use error::Error;
 pub use http::{Drain, Limits};
 pub use lease::{Lease, LeaseLost};
