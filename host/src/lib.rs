@@ -1,8 +1,8 @@
 //! The facts of the machine that this runs on: procfs, sysfs and a few files, read and nothing else. No Kubernetes, no
 //! rights needed.
 //!
-//! What cannot be read is not known: no fact is ever a default. Inside a container most of it is the host's already; the
-//! host's own files are read below a root that may be mounted elsewhere.
+//! What cannot be read is not known: no fact is ever a default. Inside a container what the kernel tells is the host's already;
+//! the host's own files are read below a root that may be mounted elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,6 +28,9 @@ const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
 #[derive(Debug, Clone)]
 pub struct Machine {
     root: PathBuf,
+    /// Where `proc` and `sys` lie, if not below the root.
+    proc: Option<PathBuf>,
+    sys: Option<PathBuf>,
 }
 
 impl Machine {
@@ -38,11 +41,31 @@ impl Machine {
 
     /// The machine whose root is mounted at `root`, with `proc` and `sys` in it.
     pub fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            proc: None,
+            sys: None,
+        }
+    }
+
+    /// The machine on which this container runs: the kernel's word is our own `/proc`, and files of the machine are mounted
+    /// below `root`, as far as somebody mounts them. Without its `sys` ours is read, which lacks the state of SELinux.
+    pub fn mounted(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let has_sys = root.join("sys").exists();
+        Self {
+            root,
+            proc: Some(PathBuf::from("/proc")),
+            sys: (!has_sys).then(|| PathBuf::from("/sys")),
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        let elsewhere = [("proc/", &self.proc), ("sys/", &self.sys)];
+        let mut found = elsewhere
+            .into_iter()
+            .filter_map(|(prefix, place)| Some(place.as_ref()?.join(path.strip_prefix(prefix)?)));
+        found.next().unwrap_or_else(|| self.root.join(path))
     }
 
     fn text(&self, path: &str) -> Option<String> {
@@ -240,10 +263,20 @@ impl Machine {
     /// As the kubelet's file says; a flag may say otherwise, and is not seen here.
     fn seccomp_default(&self) -> Option<bool> {
         let text = self.text("var/lib/kubelet/config.yaml")?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("seccompDefault:"));
-        Some(line.is_some_and(|value| value.trim() == "true"))
+        let key = |line: &str| matches!(line.trim().trim_matches('"'), "seccompDefault");
+        // The file may be JSON, which is YAML, too: one key a line, or all on one.
+        let fields = text.split(['\n', ',', '{', '}']);
+        let mut values = fields
+            .filter_map(|field| field.split_once(':'))
+            .filter(|(name, _)| key(name));
+        match values.next() {
+            Some((_, value)) => match value.trim() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => None,
+            },
+            None => text.contains("KubeletConfiguration").then_some(false),
+        }
     }
 
     /// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 …`

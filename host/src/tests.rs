@@ -128,6 +128,54 @@ fn the_other_answers() {
 }
 
 #[test]
+fn the_kubelet_may_write_yaml_or_json() {
+    #[track_caller]
+    fn check(name: &str, text: &str, expected: Option<bool>) {
+        let root = Root::new(name, &[("var/lib/kubelet/config.yaml", text)]);
+        assert_eq!(root.facts().seccomp_default, expected, "{text}");
+    }
+    check(
+        "k1",
+        "kind: KubeletConfiguration\nseccompDefault: true\n",
+        Some(true),
+    );
+    check("k2", "kind: KubeletConfiguration\nport: 1\n", Some(false));
+    check(
+        "k3",
+        r#"{"kind":"KubeletConfiguration","seccompDefault":true}"#,
+        Some(true),
+    );
+    check(
+        "k4",
+        "{\n  \"seccompDefault\": false,\n  \"kind\": \"KubeletConfiguration\"\n}",
+        Some(false),
+    );
+    check("k5", "something: else\n", None);
+    check("k6", "seccompDefault: ${VALUE}\n", None);
+}
+
+#[test]
+fn in_a_container_the_kernel_is_asked_itself_and_files_are_those_that_are_mounted() {
+    let root = Root::new(
+        "mounted",
+        &[
+            ("usr/lib/os-release", "ID=flatcar\nVERSION_ID=4459.2.1\n"),
+            ("proc/sys/kernel/osrelease", "1.0.0-not-ours\n"),
+            ("sys/fs/cgroup/memory/x", ""),
+        ],
+    );
+    let facts = Machine::mounted(&root.0).facts();
+    assert_eq!(facts.os.unwrap().to_string(), "flatcar 4459.2.1");
+    assert_eq!(facts.cgroup, Some(1));
+    let local = Machine::local().facts();
+    assert_eq!(facts.kernel, local.kernel);
+    let nothing = Root::new("nothing-mounted", &[]);
+    let facts = Machine::mounted(&nothing.0).facts();
+    assert_eq!((facts.os, facts.cgroup), (None, local.cgroup));
+    assert_eq!(facts.apparmor, local.apparmor);
+}
+
+#[test]
 fn this_machine_is_one() {
     let facts = Machine::local().facts();
     assert!(Path::new("/proc/sys/kernel/osrelease").exists());
