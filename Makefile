@@ -49,7 +49,7 @@ gen: ## Rewrite generated files: CRDs, the chart's README and schema.
 .PHONY: binaries
 binaries:
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
-	cargo build --locked --profile dist --target $(TARGET) -p hostfit-webhook -p hostfit-operator
+	cargo build --locked --profile dist --target $(TARGET) -p hostfit-webhook -p hostfit-operator -p hostfit-agent
 
 # Prints cargo's messages, one of which names the program.
 .PHONY: bench-binaries

@@ -176,6 +176,33 @@ holds placement "loses placement" '[pods.spec | .tolerations, .affinity, .nodeSe
 holds placement "has no network policies" 'count("NetworkPolicy") == 2'
 holds placement "loses extra objects" 'named("ConfigMap"; "extra-map").metadata.namespace == "checked" and (named("ConfigMap"; "hostfit-extra-string") | true)'
 
+holds defaults "runs agents unasked" '[.[] | select(.metadata.name | endswith("-agent"))] == []'
+agent='named("DaemonSet"; "hostfit-agent").spec.template.spec'
+holds agent "has an agent that may more than it must" "$agent"' | .containers[0].securityContext
+  == {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: {drop: ["ALL"]}, seLinuxOptions: {type: "spc_t"}}'
+holds agent "has an agent on the network, or of the host" "$agent"' | [.hostNetwork, .hostPID, .hostIPC, .containers[0].ports] == [null, null, null, null]'
+holds agent "mounts more of the node, may write there, or makes what is missing" "$agent"'
+  | (.volumes | map(.hostPath | [.path, .type])) == [["/usr/lib", "Directory"], ["/sys", "Directory"], ["/etc/kubernetes/kubelet.conf", "File"]]
+  and (.containers[0].volumeMounts | map([.mountPath, .readOnly])) == [["/host/usr/lib", true], ["/host/sys", true], ["/host/var/lib/kubelet/config.yaml", true]]'
+holds agent "leaves nodes out" "$agent"' | .tolerations == [{operator: "Exists"}] and .nodeSelector == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}'
+holds agent "does not tell the agent" "$agent"' | .containers[0] | .command == ["/usr/bin/hostfit-agent"] and ([.env[] | select(.value)] | map({key: .name, value}) | from_entries)
+  == {HOSTFIT_LOG: "info", HOSTFIT_HOST_ROOT: "/host", HOSTFIT_INTERVAL: "90s"} and .resources.limits == {memory: .resources.requests.memory}'
+holds agent "lets agents do more than read profiles and patch their status" '
+  named("ClusterRole"; "hostfit-agent").rules == [{apiGroups: ["hostfit.dev"], resources: ["nodeprofiles"], verbs: ["get"]}, {apiGroups: ["hostfit.dev"], resources: ["nodeprofiles/status"], verbs: ["patch"]}]
+  and [kind("RoleBinding", "ClusterRoleBinding") | select(any(.subjects[]; .name == "hostfit-agent")) | .roleRef.name] == ["hostfit-agent"]'
+holds agent "does not keep agents to their own nodes" '
+  named("ValidatingAdmissionPolicy"; "hostfit-agent").spec as $policy | named("ValidatingAdmissionPolicyBinding"; "hostfit-agent").spec
+  | .policyName == "hostfit-agent" and .validationActions == ["Deny"] and $policy.failurePolicy == "Fail"
+  and $policy.matchConditions[0].expression == "request.userInfo.username == \u0027system:serviceaccount:checked:hostfit-agent\u0027"'
+# Every field of the status that is not the agent's must be named in the policy.
+fields=$(kubectl label --local -f "$CHART/files/crds/nodeprofiles.yaml" checked=yes -o json | jq -r '.spec.versions[0].schema.openAPIV3Schema.properties.status.properties | keys[] | select(. != "agent")')
+for field in $fields; do
+  holds agent "lets agents write status.$field" "named(\"ValidatingAdmissionPolicy\"; \"hostfit-agent\").spec.validations[1].expression | contains(\"object.?status.?$field == oldObject.?status.?$field\")"
+done
+holds agent "has no network policies" 'count("NetworkPolicy") == 3'
+rendered agent-without-policy --set agent.enabled=true,agent.policy=false
+holds agent-without-policy "has a policy" 'count("ValidatingAdmissionPolicy") == 0 and count("DaemonSet") == 1'
+
 # A change of the defaults restarts the operator, and nothing else.
 rendered changed --set mode=Audit
 [ "$(jq -S '[.[] | select(.metadata.name == "hostfit-operator" and .kind == "Deployment")]' "$WORK"/{defaults,changed}.json | sort | uniq -u | grep -c checksum/defaults)" = 2 ] ||
@@ -229,6 +256,8 @@ refused 'caBundle' --set registry.caBundle=nonsense
 refused 'matrix.spec.mode: set mode instead' --set matrix.spec.mode=Audit
 refused 'unknownPolicy' --set matrix.unknownPolicy.hostUnknown=Refuse
 refused 'tags' --set 'baseImages[0].name=a,baseImages[0].spec.repository=b'
+refused 'interval' --set agent.interval=soon
+refused 'hostPaths' --set 'agent.hostPaths={etc}'
 refused 'kubeVersion|Kubernetes version|incompatible' --kube-version 1.29.9
 
 # As a part of another chart.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the Hostfit image without a container engine. Usage: build.sh BIN_DIR OUT_LAYOUT VERSION
-# BIN_DIR holds static hostfit-webhook and hostfit-operator; OUT_LAYOUT becomes an OCI layout.
+# BIN_DIR holds static hostfit-webhook, hostfit-operator and hostfit-agent; OUT_LAYOUT becomes an OCI layout.
 # The same binaries, certificates and SOURCE_DATE_EPOCH (default 0) give the same digest.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd -P)
 . "$HERE/oci.sh"
 
 LIMIT=25000000 # bytes of the compressed layer: every node pulls it before it can start
-BINARIES=(hostfit-webhook hostfit-operator)
+BINARIES=(hostfit-webhook hostfit-operator hostfit-agent)
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
 fail() {
@@ -62,7 +62,9 @@ for binary in "${BINARIES[@]}"; do
   require_static "$BIN/$binary"
 done
 ARCHITECTURE=$(architecture "$BIN/${BINARIES[0]}")
-[ "$(architecture "$BIN/${BINARIES[1]}")" = "$ARCHITECTURE" ] || fail "the binaries are for different machines"
+for binary in "${BINARIES[@]}"; do
+  [ "$(architecture "$BIN/$binary")" = "$ARCHITECTURE" ] || fail "the binaries are for different machines"
+done
 
 ROOTFS=$(mktemp -d)
 trap 'rm -rf "$ROOTFS"' EXIT
