@@ -5,6 +5,7 @@ use std::fmt;
 
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::host::{self, HostFact};
+use hostfit_engine::image;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub struct HostFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub kernel: Option<String>,
-    /// Architecture in Go's spelling: amd64, arm64.
+    /// Architecture in Go's spelling, amd64 or arm64; x86_64 and aarch64 mean the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub architecture: Option<String>,
@@ -157,7 +158,10 @@ impl TryFrom<&HostFacts> for host::HostFacts {
         Ok(Self {
             os,
             kernel: parse(&facts.kernel, HostFact::Kernel)?,
-            architecture: facts.architecture.clone(),
+            architecture: facts
+                .architecture
+                .as_deref()
+                .map(|written| image::architecture(written).to_owned()),
             cpu_level: level(facts.cpu_level, HostFact::CpuLevel, 4)?,
             cgroup: level(facts.cgroup, HostFact::Cgroup, 2)?,
             selinux: facts.selinux.map(|selinux| match selinux {
@@ -336,6 +340,24 @@ mod tests {
             host::HostFacts::try_from(&HostFacts::default()).unwrap(),
             host::HostFacts::default()
         );
+    }
+
+    #[test]
+    fn architectures_may_be_spelled_as_uname_does() {
+        for (written, expected) in [
+            ("x86_64", "amd64"),
+            ("aarch64", "arm64"),
+            ("i686", "386"),
+            ("s390x", "s390x"),
+            ("amd64", "amd64"),
+        ] {
+            let facts = HostFacts {
+                architecture: Some(written.to_owned()),
+                ..HostFacts::default()
+            };
+            let facts = host::HostFacts::try_from(&facts).unwrap();
+            assert_eq!(facts.architecture.as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -267,6 +267,18 @@ impl Platform {
     }
 }
 
+/// An architecture in Go's spelling; those of `uname` and of packages are understood.
+pub fn architecture(written: &str) -> &str {
+    match written {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        "i386" | "i486" | "i586" | "i686" => "386",
+        "armv7l" | "armhf" | "armv7hl" => "arm",
+        "loongarch64" => "loong64",
+        other => other,
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Host, HostFacts, HostName, Vsyscall};
+use super::{Host, HostFacts, HostName, Selinux, Vsyscall};
 use crate::distribution::{Distribution, rows};
 
 /// Every built-in host, in the order of the table.
@@ -45,6 +45,11 @@ fn read(text: &str) -> Option<HostFacts> {
             "cpuLevel" => facts.cpu_level = Some(value.parse().ok()?),
             "cgroup" => facts.cgroup = Some(value.parse().ok()?),
             "vsyscall" if value == "none" => facts.vsyscall = Some(Vsyscall::None),
+            "selinux" if value == "Enforcing" => facts.selinux = Some(Selinux::Enforcing),
+            "selinux" if value == "Disabled" => facts.selinux = Some(Selinux::Disabled),
+            "apparmor" => facts.apparmor = Some(value.parse().ok()?),
+            "ia32" => facts.ia32 = Some(value.parse().ok()?),
+            "btf" => facts.btf = Some(value.parse().ok()?),
             _ => return None,
         }
     }

@@ -8,17 +8,17 @@ use crate::matrix::{Outcome, windows};
 /// The platform that the runtime would choose on the host (an index into `platforms`), or what is wrong.
 pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize, Outcome> {
     let Some(os) = host.os_family() else {
-        return Err(Outcome::missing(HostFact::Os));
+        // What is for no architecture of the host fails whatever its system is.
+        return Err(match &host.architecture {
+            Some(own) if platforms.iter().all(|it| preference(it, own).is_none()) => {
+                mismatch(platforms, Code::HF110, own.clone(), Some(own))
+            }
+            _ => Outcome::missing(HostFact::Os),
+        });
     };
     let same_os = |platform: &&Platform| platform.os == os;
     if !platforms.iter().any(same_os) {
-        return Err(mismatch(
-            platforms,
-            Code::HF112,
-            os,
-            "kubernetes.io/os",
-            None,
-        ));
+        return Err(mismatch(platforms, Code::HF112, os.to_owned(), None));
     }
     let Some(architecture) = &host.architecture else {
         return Err(Outcome::missing(HostFact::Architecture));
@@ -40,13 +40,8 @@ pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize,
         .min()
         .map(|(_, index)| index)
         .ok_or_else(|| {
-            mismatch(
-                platforms,
-                Code::HF110,
-                os,
-                "kubernetes.io/arch",
-                Some(architecture),
-            )
+            let host = format!("{os}/{architecture}");
+            mismatch(platforms, Code::HF110, host, Some(architecture))
         })
 }
 
@@ -78,11 +73,11 @@ fn preference(platform: &Platform, host: &str) -> Option<usize> {
     Some(choice * 10 + variants?)
 }
 
+/// `host` as it is called; `architecture` if that is what does not fit.
 fn mismatch(
     platforms: &[&Platform],
     code: Code,
-    os: &str,
-    label: &str,
+    host: String,
     architecture: Option<&str>,
 ) -> Outcome {
     let mut names: Vec<_> = platforms
@@ -97,28 +92,24 @@ fn mismatch(
     if more > 0 {
         list.push_str(&format!(" and {more} more"));
     }
-    let (host, value) = match architecture {
-        Some(architecture) => (format!("{os}/{architecture}"), architecture),
-        None => (os.to_owned(), os),
-    };
     let built_for = if list.is_empty() {
         "no platform"
     } else {
         &list
     };
-    let first = platforms
-        .first()
-        .map_or(value, |platform| match architecture {
-            Some(_) => platform.architecture.as_str(),
-            None => platform.os.as_str(),
-        });
+    let (label, value) = match (architecture, platforms.first()) {
+        (Some(_), Some(first)) => ("kubernetes.io/arch", first.architecture.as_str()),
+        (None, Some(first)) => ("kubernetes.io/os", first.os.as_str()),
+        (Some(own), None) => ("kubernetes.io/arch", own),
+        (None, None) => ("kubernetes.io/os", host.as_str()),
+    };
     Outcome::Incompatible(Finding {
         code,
         severity: Severity::BreaksAtStart,
         verdict: CellVerdict::Fail,
         image: format!("is built for {built_for}"),
         host: Some(format!("is {host}")),
-        fix: format!("build the image for {host} too, or select nodes with {label}={first}"),
+        fix: format!("build the image for {host} too, or select nodes with {label}={value}"),
         evidence: None,
     })
 }
@@ -211,5 +202,16 @@ mod tests {
     fn what_is_not_known_of_the_host_is_said() {
         check(&["linux/amd64"], "?/amd64", "HF904");
         check(&["linux/amd64"], "debian/?", "HF904");
+    }
+
+    #[test]
+    fn what_fails_on_every_system_needs_no_more_facts() {
+        check(
+            &["linux/arm64", "windows/arm64"],
+            "?/amd64",
+            "HF110 image is built for linux/arm64, windows/arm64, host is amd64",
+        );
+        check(&["linux/arm64", "windows/amd64"], "?/amd64", "HF904");
+        check(&["linux/arm64"], "?/?", "HF904");
     }
 }

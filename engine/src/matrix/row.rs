@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::fact::{Fact, Gap, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity, nearest};
 use crate::host::HostFact;
+use crate::image::architecture;
 use crate::matrix::{Cell, Outcome, unproven};
 use crate::version::{DottedVersion, RangeError, VersionRange};
 
@@ -272,6 +273,9 @@ impl HostSelector {
     fn pattern(self, written: &str) -> Result<Pattern, RangeError> {
         match self {
             Self::Fact(fact) if is_version(fact) => written.parse().map(Pattern::Range),
+            Self::Fact(HostFact::Architecture) => {
+                Ok(Pattern::Text(architecture(written).to_owned()))
+            }
             Self::Fact(_) | Self::Profile => Ok(Pattern::Text(written.to_owned())),
         }
     }

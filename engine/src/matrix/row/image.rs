@@ -2,6 +2,7 @@
 
 use crate::fact::{Fact, Gap};
 use crate::files::Files;
+use crate::image::architecture;
 use crate::matrix::{Cell, cpu_level, java, kernel};
 use crate::package;
 use crate::version::{DottedVersion, VersionRange};
@@ -65,9 +66,8 @@ impl ImageFact {
 
     pub(super) fn pattern(self, written: &str) -> Result<Pattern, crate::version::RangeError> {
         match self {
-            Distro | Architecture | Repository | BaseImage | Libc => {
-                Ok(Pattern::Text(written.to_owned()))
-            }
+            Architecture => Ok(Pattern::Text(architecture(written).to_owned())),
+            Distro | Repository | BaseImage | Libc => Ok(Pattern::Text(written.to_owned())),
             Java => VersionRange::read(written, java::parse).map(Pattern::Range),
             DistroVersion | LibcVersion | CpuLevel | MinKernel | Systemd | Libselinux
             | Package(_) => written.parse().map(Pattern::Range),
