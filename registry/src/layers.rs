@@ -5,6 +5,7 @@
 //! ```
 
 mod blocks;
+mod command;
 mod elf;
 mod facts;
 mod once;

@@ -7,6 +7,7 @@ use hostfit_engine::image::Start;
 use hostfit_engine::os_release;
 use hostfit_engine::package::PackageVersion;
 
+use super::command;
 use super::elf::Elf;
 use super::root::Root;
 use super::scan::{Layer, Said};
@@ -117,29 +118,26 @@ fn loader_level(root: &Root<'_>, architecture: &str) -> Option<u8> {
     found.elf()?.texts.checks_cpu.then_some(2)
 }
 
-/// Programs that only start the one after them.
-const STARTERS: [&str; 5] = [
-    "tini",
-    "tini-static",
-    "dumb-init",
-    "docker-init",
-    "catatonit",
-];
 /// The PATH of an image that names none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Scripts of scripts.
 const SCRIPTS: usize = 4;
 
-/// What the command leads to. Of `sh -c …` that is the shell: what it starts is not followed.
+/// What the command leads to. Where what a shell is given leads nowhere (`cd`), that is the shell; and where it is static,
+/// since the shell before it needs the C library.
 fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
-    let mut words = start.command.as_slice();
-    while let Some((first, rest)) = words.split_first() {
-        if !STARTERS.contains(&name_of(first)) {
-            break;
-        }
-        words = after_options(rest)?;
+    let words = command::programs(&start.command).into_iter();
+    let programs = words.filter_map(|word| program_of(root, start, word));
+    let mut programs = programs.collect::<Vec<_>>().into_iter();
+    let inner = programs.next()?;
+    match programs.find(|program| inner.is_static && !program.is_static) {
+        Some(outer) => Some(outer),
+        None => Some(inner),
     }
-    let mut word = words.first()?.clone();
+}
+
+fn program_of(root: &Root<'_>, start: &Start, word: String) -> Option<Program> {
+    let mut word = word;
     let mut script = None;
     for _ in 0..=SCRIPTS {
         let wanted = find(root, start, &word)?;
@@ -154,19 +152,6 @@ fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
         }
     }
     None
-}
-
-/// What follows the options of such a program, two of which have a value of their own.
-fn after_options(mut words: &[String]) -> Option<&[String]> {
-    loop {
-        let (first, rest) = words.split_first()?;
-        words = match first.as_str() {
-            "--" => return Some(rest),
-            "-e" | "-p" | "-r" | "--rewrite" => rest.get(1..)?,
-            option if option.starts_with('-') => rest,
-            _ => return Some(words),
-        };
-    }
 }
 
 /// The interpreter of a script, seen through `env`.

@@ -88,6 +88,28 @@ fn a_script_leads_to_its_interpreter_and_a_starter_to_what_it_starts() {
 }
 
 #[test]
+fn what_a_shell_or_env_only_starts_is_the_program() {
+    let root = Tar::new()
+        .program("bin/sh", program(Some(LOADER), &[], b""))
+        .program("usr/bin/env", program(Some(LOADER), &[], b""))
+        .program("usr/bin/app", program(Some(LOADER), &[isa(0b101)], b""))
+        .program("usr/bin/static", program(None, &[], b""))
+        .layer();
+    let path = |command: &[&str]| {
+        let found = facts(std::slice::from_ref(&root), command);
+        found.program.unwrap().path
+    };
+    assert_eq!(path(&["sh", "-c", "exec app --serve"]), "usr/bin/app");
+    assert_eq!(path(&["env", "A=1", "app"]), "usr/bin/app");
+    assert_eq!(path(&["sh", "-c", "cd /srv"]), "bin/sh");
+    assert_eq!(path(&["sh", "-c", "cd /srv && app"]), "bin/sh");
+    // The shell needs the C library, whatever the program after it needs.
+    assert_eq!(path(&["sh", "-c", "static"]), "bin/sh");
+    assert_eq!(path(&["env", "static"]), "usr/bin/env");
+    assert_eq!(path(&["static"]), "usr/bin/static");
+}
+
+#[test]
 fn a_static_program_of_go_tells_its_level() {
     let mut info = b"\xff Go buildinf:\x08\x02".to_vec();
     info.resize(32, 0);
