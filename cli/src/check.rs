@@ -17,7 +17,7 @@ use crate::read::{Image, Reader};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Images: references, oci:DIR[:NAME] or docker-archive:FILE[:NAME].
+    /// Images: references, oci:DIR[:NAME|@DIGEST] or docker-archive:FILE[:NAME].
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     /// Where they are to run: builtin/NAME, file:PATH with HostProfiles, or local. Several are judged one by one.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use hostfit_crds::{HostFacts, HostProfile, names};
 use hostfit_engine::host::{self, Host, HostName, builtin};
 use hostfit_host::Machine;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What stands after `--host`.
 #[derive(Debug, Clone)]
@@ -108,6 +108,18 @@ fn of_text(text: &str, path: &str) -> anyhow::Result<Vec<Host>> {
     profiles.into_iter().enumerate().map(one).collect()
 }
 
+/// A fact that is a number and should be a text: a version that was not quoted.
+fn without_quotes(facts: &Value) -> Option<&String> {
+    let reads = |name: &str, value: Value| {
+        serde_json::from_value::<HostFacts>(json!({name: value})).is_ok()
+    };
+    let facts = facts.as_object()?.iter();
+    let mut facts = facts.filter(|(name, value)| {
+        value.is_number() && !reads(name, (*value).clone()) && reads(name, value.to_string().into())
+    });
+    facts.next().map(|(name, _)| name)
+}
+
 fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
     let kind = written.get("kind").and_then(Value::as_str);
     if kind != Some("HostProfile") {
@@ -124,6 +136,11 @@ fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
         .iter()
         .find_map(|part| Some((*part, written.pointer(&format!("/{part}/facts"))?)))
         .ok_or_else(|| anyhow!("HostProfile {name} has no spec.facts"))?;
+    if let Some(fact) = without_quotes(facts) {
+        bail!(
+            "{place}.facts.{fact} of HostProfile {name} is read as a number (5.10 is 5.1): put it in quotes"
+        );
+    }
     let read: HostFacts = serde_json::from_value(facts.clone())
         .with_context(|| format!("{place}.facts of HostProfile {name}"))?;
     let kept = serde_json::to_value(&read)?;

@@ -1,11 +1,13 @@
 //! `hostfit images`: what is known of an image, and from where.
 
 use hostfit_engine::fact::Fact;
+use hostfit_engine::files::Files;
 use hostfit_engine::finding::plain;
 use hostfit_engine::lineage::Catalog;
 use hostfit_registry::Settings;
 use serde_json::{Value, json};
 
+use crate::advice;
 use crate::check::Output;
 use crate::exit::{Exit, Trouble};
 use crate::out::say;
@@ -14,7 +16,7 @@ use crate::read::{Image, Reader};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Images: references, oci:DIR[:NAME] or docker-archive:FILE[:NAME].
+    /// Images: references, oci:DIR[:NAME|@DIGEST] or docker-archive:FILE[:NAME].
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     /// How the facts are written.
@@ -57,7 +59,7 @@ fn table(image: &Image, catalog: &Catalog) {
                 finding.code,
                 plain(&finding.image, 300)
             );
-            say!("         fix: {}", finding.fix);
+            say!("         fix: {}", advice::fix(&finding));
             return;
         }
     };
@@ -82,10 +84,26 @@ fn table(image: &Image, catalog: &Catalog) {
         for contradiction in &lineage.contradictions {
             say!("    but {}", plain(contradiction, 300));
         }
+        if let Some(what) = contents.files.as_deref().and_then(not_followed) {
+            say!("    not followed: {}", plain(&what, 300));
+        }
         let unread = contents.files.iter().flat_map(|files| &files.unread);
         for what in unread {
             say!("    not read: {}", plain(what, 300));
         }
+    }
+}
+
+/// What is behind the program that starts and was not looked at.
+fn not_followed(files: &Files) -> Option<String> {
+    let program = files.program.as_ref()?;
+    let name = program.path.rsplit('/').next().unwrap_or_default();
+    match &program.script {
+        Some(script) => Some(format!("what the script {script} starts")),
+        None if ["sh", "bash", "dash", "ash", "busybox"].contains(&name) => {
+            Some(format!("what the shell {} starts", program.path))
+        }
+        None => None,
     }
 }
 
@@ -108,12 +126,46 @@ fn document(image: &Image, catalog: &Catalog) -> Value {
                                "strength": known.evidence.strength.to_string()})
                     });
                     let known: Vec<_> = known.collect();
-                    json!({"platform": platform.platform.to_string(), "facts": known,
-                           "contradictions": lineage.contradictions})
+                    let mut document = json!({"platform": platform.platform.to_string(), "facts": known,
+                                              "contradictions": lineage.contradictions});
+                    let what = contents.files.as_deref().and_then(not_followed);
+                    if let Some((what, document)) = what.zip(document.as_object_mut()) {
+                        document.insert("not_followed".to_owned(), what.into());
+                    }
+                    document
                 }
             });
             let platforms: Vec<_> = platforms.collect();
             json!({"image": image.named, "digest": facts.digest.as_str(), "platforms": platforms})
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hostfit_engine::files::Program;
+
+    #[test]
+    fn what_is_behind_scripts_and_shells_is_said_not_to_be_followed() {
+        let said = |path: &str, script: Option<&str>| {
+            let program = Program {
+                path: path.to_owned(),
+                script: script.map(str::to_owned),
+                ..Program::default()
+            };
+            not_followed(&Files {
+                program: Some(program),
+                ..Files::default()
+            })
+        };
+        let script = said("usr/bin/bash", Some("entry.sh"));
+        assert_eq!(script.unwrap(), "what the script entry.sh starts");
+        assert_eq!(
+            said("bin/sh", None).unwrap(),
+            "what the shell bin/sh starts"
+        );
+        assert_eq!(said("usr/bin/nginx", None), None);
+        assert_eq!(not_followed(&Files::default()), None);
     }
 }

@@ -9,6 +9,7 @@ use hostfit_engine::matrix;
 use hostfit_engine::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
+use crate::advice;
 use crate::check::{Cell, Output};
 use crate::out::say;
 use crate::read::Image;
@@ -45,11 +46,12 @@ pub(crate) fn table(cells: &[Cell<'_>]) {
                 .map(|it| format!("  [{}: {}]", it.strength, plain(&it.from, 80)))
                 .collect();
             say!(
-                "  {}  {}{evidence}",
+                "  {} {:<7}  {}{evidence}",
                 finding.code,
+                finding.verdict.as_str(),
                 plain(&finding.message(), TEXT)
             );
-            say!("         fix: {}", plain(&finding.fix, TEXT));
+            say!("         fix: {}", advice::fix(finding));
         }
     }
     let [pass, warn, unknown, fail] = counts(cells);
@@ -123,7 +125,7 @@ fn finding(finding: &Finding) -> Value {
         "verdict": finding.verdict.as_str(),
         "severity": finding.severity.as_str(),
         "message": finding.message(),
-        "fix": finding.fix,
+        "fix": advice::fix(finding),
         "evidence": evidence.into_iter().collect::<Vec<_>>(),
         "docs": finding.code.docs(),
     })

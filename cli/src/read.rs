@@ -1,4 +1,4 @@
-//! `REF|oci:DIR[:NAME]|docker-archive:FILE[:NAME]` → what is known of the image.
+//! `REF|oci:DIR[:NAME|@DIGEST]|docker-archive:FILE[:NAME]` → what is known of the image.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,12 +81,12 @@ impl Reader {
     }
 }
 
-/// `PATH[:NAME]`. A path that is there is meant as it stands, whatever colons are in it.
+/// `PATH[:NAME|@DIGEST]`. A path that is there is meant as it stands, whatever colons are in it.
 fn split(place: &str) -> (PathBuf, Option<String>) {
     if Path::new(place).exists() {
         return (place.into(), None);
     }
-    let cut = place.match_indices(':').map(|(at, _)| at);
+    let cut = place.match_indices([':', '@']).map(|(at, _)| at);
     let mut cut = cut.filter(|at| {
         place
             .get(..*at)

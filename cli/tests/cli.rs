@@ -113,7 +113,7 @@ fn an_image_on_disk_is_judged_by_its_files() {
     assert_eq!(
         out,
         "FAIL     oci:image:one on builtin/x86-64-v2\n  \
-           HF101  image needs CPU level x86-64-v3 (rhel 10.0), host has v2  [file: etc/os-release]\n         \
+           HF101 Fail     image needs CPU level x86-64-v3 (rhel 10.0), host has v2  [file: etc/os-release]\n         \
              fix: use a base image for x86-64-v2, or select nodes with feature.node.kubernetes.io/cpu-cpuid.X86_64_V3=true\n\
          0 pass, 0 warn, 1 fail, 0 unknown\n"
     );
@@ -182,6 +182,23 @@ fn hosts_come_from_files_which_are_read_strictly() {
         2,
         &["spec.facts.cpulevel", "did you mean cpuLevel?"],
     );
+    write("{architecture: x86_64, os: rhel, osVersion: \"10.0\", cpuLevel: 3}");
+    check(&folder, &arguments, 0, &["PASS     oci:image on mine"]);
+    write("{architecture: aarch64}");
+    check(
+        &folder,
+        &arguments,
+        1,
+        &["HF110 Fail", "built for linux/amd64, host is arm64"],
+    );
+    for facts in ["{kernel: 5.10}", "{osVersion: 9, os: rhel}", "{cuda: 12.2}"] {
+        write(facts);
+        let fact = facts.trim_start_matches('{').split(':').next().unwrap();
+        let says = [&format!("spec.facts.{fact}"), "put it in quotes"];
+        check(&folder, &arguments, 2, &says.map(|it| it as &str));
+    }
+    write("{cpuLevel: high}");
+    check(&folder, &arguments, 2, &["spec.facts", "invalid type"]);
     write("{os: rhel, cpuLevel: 9}");
     check(&folder, &arguments, 2, &["cpuLevel", "\"9\""]);
     fs::write(folder.0.join("hosts.yaml"), "kind: Pod\n").unwrap();
@@ -226,6 +243,63 @@ fn what_is_wrong_with_an_image_is_unknown_and_never_a_pass() {
         &["check", "image", "oci:nowhere", "--host", "builtin/rhel-9"],
         2,
         &["nowhere"],
+    );
+}
+
+#[test]
+fn a_blob_that_is_a_folder_is_an_image_that_cannot_be_read() {
+    let folder = Folder::new("blob");
+    let image = folder.0.join("image");
+    layout(&image, RHEL);
+    let layer = image.join("blobs/sha256").join(sha256(&tar(RHEL)));
+    fs::remove_file(&layer).unwrap();
+    fs::create_dir(&layer).unwrap();
+    let arguments = ["check", "image", "oci:image", "--host", "builtin/rhel-9"];
+    let says = ["UNKNOWN", "HF908", "missing or cannot be read"];
+    check(&folder, &arguments, 0, &says);
+}
+
+#[test]
+fn without_a_cluster_no_fix_speaks_of_one() {
+    let folder = Folder::new("fixes");
+    layout(&folder.0.join("image"), RHEL);
+    let arguments = ["check", "image", "oci:image", "--host", "builtin/cgroup-v2"];
+    let out = check(&folder, &arguments, 0, &["HF904 Unknown", "cpuLevel"]);
+    assert!(
+        out.contains("fix: name cpuLevel in a file of the host"),
+        "{out}"
+    );
+}
+
+#[test]
+fn of_several_images_without_names_a_digest_chooses() {
+    let folder = Folder::new("digests");
+    let image = folder.0.join("image");
+    let index = |files: &[(&str, &[u8])]| {
+        layout(&image, files);
+        let index = fs::read(image.join("index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        index["manifests"][0].clone()
+    };
+    let mut entries = [index(RHEL), index(&[("etc/debian_version", b"12.1\n")])];
+    for entry in &mut entries {
+        entry.as_object_mut().unwrap().remove("annotations");
+    }
+    let both = json!({"schemaVersion": 2, "manifests": entries}).to_string();
+    fs::write(image.join("index.json"), both).unwrap();
+    let digests = entries.map(|entry| entry["digest"].as_str().unwrap().to_owned());
+    let says = digests.each_ref().map(|digest| format!("@{digest}"));
+    let all = ["images", "oci:image"];
+    check(&folder, &all, 2, &says.each_ref().map(|it| it as &str));
+    let [rhel, debian] = says.map(|digest| format!("oci:image{digest}"));
+    check(&folder, &["images", &rhel], 0, &["rhel"]);
+    check(&folder, &["images", &debian], 0, &["debian"]);
+    let other = format!("oci:image@sha256:{}", "0".repeat(64));
+    check(
+        &folder,
+        &["images", &other],
+        2,
+        &["write one of them after it"],
     );
 }
 

@@ -49,11 +49,11 @@ pub enum LocalError {
         problem: String,
     },
     /// There are several images, or none of the wanted name.
-    #[error("{} holds {}: write one of them after a colon", path.display(), names.join(", "))]
+    #[error("{} holds {}: write one of them after it", path.display(), names.join(", "))]
     Name {
         /// What was given.
         path: PathBuf,
-        /// What it holds.
+        /// What it holds, each as it may be written after the path: `:NAME`, `@DIGEST`.
         names: Vec<String>,
     },
 }
@@ -61,7 +61,7 @@ pub enum LocalError {
 /// What an image on disk says.
 ///
 /// An OCI image layout is a folder with `oci-layout` and `index.json`; `name` chooses by the annotation
-/// `org.opencontainers.image.ref.name`.
+/// `org.opencontainers.image.ref.name`, or is the digest of a manifest in the index.
 ///
 /// # Errors
 ///
@@ -86,14 +86,17 @@ pub async fn layout(folder: &Path, name: Option<&str>) -> Result<SharedFacts, Lo
         problem: error.to_string(),
     })?;
     let names = || {
-        let names = entries.manifests.iter().filter_map(Listed::name);
-        let names: Vec<_> = names.map(str::to_owned).collect();
         let path = folder.to_owned();
+        let written = |entry: &Listed| match entry.name() {
+            Some(name) => format!(":{name}"),
+            None => format!("@{}", entry.digest),
+        };
+        let names: Vec<_> = entries.manifests.iter().map(written).collect();
         match names.is_empty() {
             true => LocalError::Kind {
                 path,
-                kind: "OCI image layout with names",
-                problem: "its index names no image".to_owned(),
+                kind: "OCI image layout with an image",
+                problem: "its index lists none".to_owned(),
             },
             false => LocalError::Name { path, names },
         }
@@ -102,7 +105,7 @@ pub async fn layout(folder: &Path, name: Option<&str>) -> Result<SharedFacts, Lo
     let chosen = match (name, entries.manifests.as_slice()) {
         (Some(name), all) => all
             .iter()
-            .find(|entry| entry.name() == Some(name))
+            .find(|entry| entry.name() == Some(name) || entry.digest == name)
             .ok_or_else(names)?,
         (None, [one]) => one,
         // The platforms of one image, without an index of their own.
@@ -214,14 +217,20 @@ impl Source for Folder {
 fn lasting(failure: Failure) -> Failure {
     match failure {
         Failure::Broken(what) => Failure::Invalid(what),
+        Failure::NoAnswer(error) => {
+            tracing::info!(error, "blob not read");
+            UNREADABLE
+        }
         failure => failure,
     }
 }
 
 fn missing(error: &io::Error) -> Failure {
     tracing::info!(%error, "blob not read");
-    Failure::Invalid("a blob of it is missing or cannot be read")
+    UNREADABLE
 }
+
+const UNREADABLE: Failure = Failure::Invalid("a blob of it is missing or cannot be read");
 
 fn read_document(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;

@@ -61,7 +61,7 @@ pub fn archive(path: &Path, name: Option<&str>) -> Result<SharedFacts, LocalErro
     };
     let chosen = chosen.ok_or_else(|| LocalError::Name {
         path: path.to_owned(),
-        names: names().cloned().collect(),
+        names: names().map(|name| format!(":{name}")).collect(),
     })?;
     let digest = sha256(&list);
     Ok(Arc::new(match read(&file, &members, chosen) {
