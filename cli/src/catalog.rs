@@ -5,6 +5,7 @@ use clap::{Subcommand, ValueEnum};
 use hostfit_crds::HostFacts;
 use hostfit_engine::finding::{Code, nearest};
 use hostfit_engine::host::builtin;
+use hostfit_engine::tables::Table;
 use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 
 use crate::exit::{Exit, Trouble};
@@ -18,13 +19,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List codes and hosts.
+    /// List codes, hosts and tables.
     List {
         /// Only these.
         #[arg(value_enum)]
         what: Option<What>,
     },
-    /// Show a code (HF101) or a host (debian-12).
+    /// Show a code (HF101), a host (debian-12) or a table (support).
     Show {
         /// Its name.
         name: String,
@@ -35,6 +36,7 @@ enum Command {
 enum What {
     Codes,
     Hosts,
+    Tables,
 }
 
 /// Sections of the document that explains the codes to people.
@@ -50,13 +52,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Trouble> {
 
 fn list(what: Option<What>) {
     say!("rules {RULES_VERSION} of {RULES_PUBLISHED}");
-    if what != Some(What::Hosts) {
+    let is_wanted = |one| what.is_none_or(|what| what == one);
+    if is_wanted(What::Codes) {
         say!("\ncodes");
         for code in Code::ALL {
-            say!("  {code}  {}", code.title());
+            let (verdict, pack) = of_code(*code);
+            let verdict = verdict.replace('`', "");
+            say!("  {code}  {verdict:<20} {pack:<15} {}", code.title());
         }
     }
-    if what != Some(What::Codes) {
+    if is_wanted(What::Hosts) {
         say!("\nhosts (--host builtin/NAME)");
         for host in builtin::hosts() {
             say!(
@@ -66,6 +71,38 @@ fn list(what: Option<What>) {
             );
         }
     }
+    if is_wanted(What::Tables) {
+        say!("\ntables");
+        for table in Table::ALL {
+            say!("  {:<14} {}", table.name, of_table(&table));
+        }
+    }
+}
+
+/// What a code makes of a pair and which pack brings it, as the document's table of codes says.
+fn of_code(code: Code) -> (&'static str, &'static str) {
+    let row = FINDINGS.lines().find_map(|line| {
+        let (first, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+        (first == code.as_str()).then_some(rest)
+    });
+    let mut fields = row
+        .into_iter()
+        .flat_map(|row| row.split('|').map(str::trim));
+    match (fields.nth(1), fields.next()) {
+        (Some(verdict), Some(pack)) => (verdict, pack),
+        // What could not be told stands in one row.
+        _ => ("Unknown", "policy"),
+    }
+}
+
+fn of_table(table: &Table) -> String {
+    let date = table.date().map(|date| format!("{date}, "));
+    format!(
+        "{}{} rows: {}",
+        date.unwrap_or_default(),
+        table.rows().count(),
+        table.about
+    )
 }
 
 fn line(facts: &HostFacts) -> String {
@@ -100,13 +137,40 @@ fn show(name: &str) -> anyhow::Result<()> {
         say!("source: {}", builtin::source(short).unwrap_or_default());
         return Ok(());
     }
+    if let Some(table) = Table::ALL.iter().find(|table| table.name == short) {
+        say!(
+            "{}: {}\n{}",
+            table.name,
+            of_table(table),
+            table.text.trim_end()
+        );
+        return Ok(());
+    }
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let names: Vec<_> = codes
+        .chain(Table::ALL.iter().map(|table| table.name))
         .chain(builtin::hosts().iter().map(|it| it.name.0.as_str()))
         .collect();
     let near = nearest(short, &names).map(|near| format!(": did you mean {near}?"));
     Err(anyhow!(
-        "there is no code and no host {name:?}{}",
+        "there is no code, host or table {name:?}{}",
         near.unwrap_or_default()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_finding_has_a_row_in_the_documents_table() {
+        for code in Code::ALL {
+            let could_not_tell = *code >= Code::HF901;
+            assert_eq!(
+                of_code(*code) == ("Unknown", "policy"),
+                could_not_tell,
+                "{code}"
+            );
+        }
+    }
 }

@@ -345,7 +345,7 @@ fn a_reader_that_goes_away_is_no_trouble() {
 }
 
 #[test]
-fn the_catalog_shows_codes_and_hosts() {
+fn the_catalog_shows_codes_hosts_and_tables() {
     let folder = Folder::new("catalog");
     check(
         &folder,
@@ -370,6 +370,28 @@ fn the_catalog_shows_codes_and_hosts() {
         &["catalog", "show", "HF10l"],
         2,
         &["did you mean HF101?"],
+    );
+    let says = [
+        "HF101  Fail                 recommended     the image needs a newer CPU",
+        "HF904  Unknown              policy",
+        "distributions  2026-08-22, ",
+        "windows        2025-01-23, ",
+        "rows: matrices of vendors",
+    ];
+    check(&folder, &["catalog", "list"], 0, &says);
+    let tables = check(&folder, &["catalog", "list", "tables"], 0, &says[2..]);
+    assert!(!tables.contains("HF101") && !tables.contains("x86-64-v3"));
+    check(
+        &folder,
+        &["catalog", "show", "support"],
+        0,
+        &["2026-11-23, 18 rows", "access.redhat.com/support"],
+    );
+    check(
+        &folder,
+        &["catalog", "show", "supports"],
+        2,
+        &["did you mean support?"],
     );
     check(&folder, &["version"], 0, &["rules"]);
     check(&folder, &["check", "image"], 2, &["Usage"]);

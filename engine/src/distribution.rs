@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use crate::tables;
 use crate::version::{Date, DottedVersion, KernelVersion};
 
 /// A distribution release, by the `ID` and `VERSION_ID` of os-release: `rhel 9.4`, `debian 12`.
@@ -152,22 +153,13 @@ const ROLLING: &str = "*";
 /// The releases of each distribution, by its ID.
 static RELEASES: LazyLock<HashMap<&'static str, Vec<Release>>> = LazyLock::new(|| {
     let mut releases: HashMap<_, Vec<_>> = HashMap::new();
-    for row in rows(include_str!("../data/distributions.tsv")) {
+    for row in tables::DISTRIBUTIONS.rows() {
         if let Some(release) = release(&row) {
             releases.entry(release.id).or_default().push(release);
         }
     }
     releases
 });
-
-/// The fields of each row of a table: tabs between, `#` before comments, one line of headings.
-pub(crate) fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
-    table
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .skip(1)
-        .map(|line| line.split('\t').collect())
-}
 
 fn release(row: &[&'static str]) -> Option<Release> {
     let &[
@@ -256,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_can_be_read() {
-        let rows: Vec<_> = rows(include_str!("../data/distributions.tsv")).collect();
+        let rows: Vec<_> = tables::DISTRIBUTIONS.rows().collect();
         let releases = || RELEASES.values().flatten();
         assert_eq!(rows.len(), releases().count());
         for release in releases() {

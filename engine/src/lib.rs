@@ -24,6 +24,7 @@ pub mod matrix;
 pub mod os_release;
 pub mod package;
 pub mod policy;
+pub mod tables;
 pub mod verdict;
 pub mod version;
 pub mod workload;

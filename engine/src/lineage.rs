@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::LazyLock;
 
-use crate::distribution::{Distribution, rows};
+use crate::distribution::Distribution;
 use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::image::{Contents, Digest, ImageRef};
+use crate::tables;
 
 mod stated;
 
@@ -43,7 +44,8 @@ pub struct Catalog {
 }
 
 static PUBLISHED: LazyLock<HashMap<Digest, KnownBase>> = LazyLock::new(|| {
-    rows(include_str!("../data/known_bases.tsv"))
+    tables::KNOWN_BASES
+        .rows()
         .filter_map(|row| {
             let &[
                 name,
@@ -296,7 +298,7 @@ mod tests {
 
     #[test]
     fn published_bases_are_known_without_any_object() {
-        let rows: Vec<_> = rows(include_str!("../data/known_bases.tsv")).collect();
+        let rows: Vec<_> = tables::KNOWN_BASES.rows().collect();
         assert_eq!(rows.len(), PUBLISHED.len());
         let chain = "sha256:89169d87dbe2b72ba42bfbb3579c957322baca28e03a1e558076542a1c1b2b4a";
         let image = Contents {

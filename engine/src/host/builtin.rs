@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use super::{Host, HostFacts, HostName, Selinux, Vsyscall};
-use crate::distribution::{Distribution, rows};
+use crate::distribution::Distribution;
+use crate::tables;
 
 /// Every built-in host, in the order of the table.
 pub fn hosts() -> &'static [Host] {
@@ -19,18 +20,18 @@ pub fn hosts() -> &'static [Host] {
                 claimed: Default::default(),
             })
         };
-        rows(TABLE).filter_map(host).collect()
+        tables::HOSTS.rows().filter_map(host).collect()
     });
     &HOSTS
 }
 
 /// Where the facts of a built-in host come from.
 pub fn source(name: &str) -> Option<&'static str> {
-    let row = rows(TABLE).find(|row| row.first() == Some(&name))?;
+    let row = tables::HOSTS
+        .rows()
+        .find(|row| row.first() == Some(&name))?;
     row.get(2).copied()
 }
-
-const TABLE: &str = include_str!("../../data/hosts.tsv");
 
 /// `os=debian;osVersion=12;kernel=6.1`. `None` if a fact is unknown or cannot be read.
 fn read(text: &str) -> Option<HostFacts> {
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_is_a_host() {
-        assert_eq!(hosts().len(), rows(TABLE).count());
+        assert_eq!(hosts().len(), tables::HOSTS.rows().count());
         let mut names: Vec<_> = hosts().iter().map(|host| &host.name).collect();
         names.sort();
         names.dedup();

@@ -4,12 +4,13 @@ mod privileged;
 
 use std::sync::LazyLock;
 
-use crate::distribution::{Distribution, rows};
+use crate::distribution::Distribution;
 use crate::fact::{Fact, Strength};
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Pack, unproven, windows};
 use crate::policy::Response;
+use crate::tables;
 use crate::version::DottedVersion;
 
 pub(super) use privileged::check as privileged;
@@ -31,7 +32,8 @@ enum Status {
 }
 
 static MATRIX: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    rows(include_str!("../../data/support.tsv"))
+    tables::SUPPORT
+        .rows()
         .filter_map(|row| parse(&row))
         .collect()
 });
@@ -213,9 +215,6 @@ mod tests {
 
     #[test]
     fn every_row_of_the_published_matrices_can_be_read() {
-        assert_eq!(
-            rows(include_str!("../../data/support.tsv")).count(),
-            MATRIX.len()
-        );
+        assert_eq!(tables::SUPPORT.rows().count(), MATRIX.len());
     }
 }

@@ -5,12 +5,13 @@
 
 use std::sync::LazyLock;
 
-use crate::distribution::{Distribution, rows};
+use crate::distribution::Distribution;
 use crate::fact::Gap;
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::{HostFact, HostFacts, WINDOWS};
 use crate::image::Platform;
 use crate::matrix::{Cell, Outcome};
+use crate::tables;
 use crate::version::DottedVersion;
 
 /// `10.0.20348` of `10.0.20348.1668`: the revision matters to one release only.
@@ -33,7 +34,7 @@ static MATRIX: LazyLock<Vec<Row>> = LazyLock::new(|| {
         }),
         _ => None,
     };
-    let table = rows(include_str!("../../data/windows.tsv"));
+    let table = tables::WINDOWS.rows();
     table.filter_map(parse).collect()
 });
 
