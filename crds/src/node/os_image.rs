@@ -7,6 +7,7 @@ use hostfit_engine::version::{DottedVersion, KernelVersion};
 const NAMES: &[(&str, &str)] = &[
     ("Red Hat Enterprise Linux CoreOS", "rhcos"),
     ("Red Hat Enterprise Linux", "rhel"),
+    ("CentOS Stream CoreOS", "scos"),
     ("CentOS Stream", "centos-stream"),
     ("CentOS", "centos"),
     ("Rocky Linux", "rocky"),
@@ -14,13 +15,26 @@ const NAMES: &[(&str, &str)] = &[
     ("Oracle Linux", "ol"),
     ("Fedora", "fedora"),
     ("Debian GNU/Linux", "debian"),
+    ("Raspbian GNU/Linux", "raspbian"),
+    ("Ubuntu Core", "ubuntu-core"),
     ("Ubuntu", "ubuntu"),
     ("Alpine Linux", "alpine"),
     ("SUSE Linux Enterprise Micro", "sle-micro"),
     ("SUSE Linux Micro", "sl-micro"),
     ("SUSE Linux Enterprise Server", "sles"),
+    (
+        "SUSE Linux Enterprise High Performance Computing",
+        "sle_hpc",
+    ),
+    ("openSUSE Leap Micro", "opensuse-leap-micro"),
     ("openSUSE Leap", "opensuse-leap"),
     ("openSUSE Tumbleweed", "opensuse-tumbleweed"),
+    ("openSUSE MicroOS", "opensuse-microos"),
+    ("Scientific Linux", "scientific"),
+    ("Alibaba Cloud Linux", "alinux"),
+    ("Anolis OS", "anolis"),
+    ("TencentOS Server", "tencentos"),
+    ("Garden Linux", "gardenlinux"),
     ("Amazon Linux", "amzn"),
     ("Bottlerocket", "bottlerocket"),
     ("Container-Optimized OS", "cos"),
@@ -43,9 +57,10 @@ pub(crate) fn distribution(os_image: &str, kernel: Option<&KernelVersion>) -> Op
     let version = versions(rest).next();
     let version = match *id {
         "rhcos" => return Some(core_os(rest, kernel)),
-        "sles" => version.map(|version| with_service_pack(version, rest)),
+        "scos" => return Some(stream_core_os(rest, kernel)),
+        "sles" | "sle_hpc" => version.map(|version| with_service_pack(version, rest)),
         // The name carries point releases that VERSION_ID does not.
-        "ubuntu" | "flatcar" | "talos" | "fedora" => {
+        "ubuntu" | "flatcar" | "talos" | "alpine" | "fedora" => {
             version.map(|version| first_numbers(version, if *id == "fedora" { 1 } else { 2 }))
         }
         "amzn" | "bottlerocket" => version.map(|version| {
@@ -58,7 +73,13 @@ pub(crate) fn distribution(os_image: &str, kernel: Option<&KernelVersion>) -> Op
                 },
             )
         }),
-        "mariner" => version.map(str::to_owned).or_else(|| mariner(kernel?)),
+        // These carry no version; their kernels do.
+        "mariner" => version
+            .map(str::to_owned)
+            .or_else(|| of_kernel(kernel?, ".cm")),
+        "photon" => version
+            .map(str::to_owned)
+            .or_else(|| of_kernel(kernel?, ".ph")),
         _ => version.map(str::to_owned),
     };
     // Amazon Linux 1 is "Amazon Linux AMI 2018.03": there the month belongs to the version.
@@ -78,7 +99,8 @@ pub(crate) fn canonical(os: Distribution, kernel: Option<&KernelVersion>) -> Dis
             Some(release) => Distribution::new("rhel", release.to_string()),
             None => os,
         },
-        "ubuntu" | "flatcar" => Distribution::new(id, first_numbers(version, 2)),
+        "scos" => stream_core_os(version, kernel),
+        "ubuntu" | "flatcar" | "alpine" => Distribution::new(id, first_numbers(version, 2)),
         "talos" => {
             let version = version.strip_prefix('v').unwrap_or(version);
             Distribution::new(id, first_numbers(version, 2))
@@ -133,10 +155,17 @@ fn core_os(rest: &str, kernel: Option<&KernelVersion>) -> Distribution {
     Distribution::new("rhel", version)
 }
 
-/// `CBL-Mariner/Linux` carries no version; the kernel is `…cm2`.
-fn mariner(kernel: &KernelVersion) -> Option<String> {
-    let (_, major) = kernel.release().rsplit_once(".cm")?;
-    major.parse::<u32>().ok().map(|major| format!("{major}.0"))
+/// The CoreOS of CentOS Stream is the release that its kernel, or else its version, names: `9.0.20250510-0`, `418.9.2025…`.
+fn stream_core_os(rest: &str, kernel: Option<&KernelVersion>) -> Distribution {
+    let release = core_os(rest, kernel);
+    Distribution::new("centos-stream", first_numbers(release.version(), 1))
+}
+
+/// `5.15.153.1-2.cm2` is Mariner 2.0, `6.1.79-1.ph5` is Photon 5.0.
+fn of_kernel(kernel: &KernelVersion, mark: &str) -> Option<String> {
+    let (_, rest) = kernel.release().rsplit_once(mark)?;
+    let major: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (!major.is_empty()).then(|| format!("{major}.0"))
 }
 
 /// `My Linux 3 (Nice)` becomes `my-linux 3`.
@@ -261,6 +290,168 @@ mod tests {
         check("Alpine Linux v3.20", "6.6.31", "alpine 3.20");
         check("Oracle Linux Server 8.9", "5.4.17", "ol 8.9");
         check("Rocky Linux 9.3 (Blue Onyx)", "5.14.0", "rocky 9.3");
+    }
+
+    #[test]
+    fn more_of_the_world_is_recognised() {
+        check(
+            "Red Hat Enterprise Linux CoreOS 9.6.20250715-0 (Plow)",
+            "5.14.0-570.27.1.el9_6.x86_64",
+            "rhel 9.6",
+        );
+        check(
+            "Red Hat Enterprise Linux CoreOS 418.94.202501221327-0",
+            "5.14.0-427.50.1.el9_4.x86_64",
+            "rhel 9.4",
+        );
+        check(
+            "CentOS Stream CoreOS 9.0.20250510-0",
+            "5.14.0-575.el9.x86_64",
+            "centos-stream 9",
+        );
+        check(
+            "CentOS Stream CoreOS 418.9.202503041047-0",
+            "",
+            "centos-stream 9",
+        );
+        check(
+            "Flatcar Container Linux by Kinvolk 3139.2.2 (Oklo)",
+            "5.15.43-flatcar",
+            "flatcar 3139.2",
+        );
+        check(
+            "Bottlerocket OS 1.20.0 (aws-k8s-1.30-nvidia)",
+            "6.1.90",
+            "bottlerocket 1.20.0",
+        );
+        check("Ubuntu 18.04.5 LTS", "5.4.0-1033-gke", "ubuntu 18.04");
+        check("Ubuntu 24.04.3 LTS", "6.14.0-29-generic", "ubuntu 24.04");
+        check("Ubuntu Core 22", "5.15.0-100-generic", "ubuntu-core 22");
+        check(
+            "Raspbian GNU/Linux 11 (bullseye)",
+            "6.1.21-v8+",
+            "raspbian 11",
+        );
+        check(
+            "SUSE Linux Enterprise Server for SAP Applications 15 SP5",
+            "5.14.21",
+            "sles 15.5",
+        );
+        check(
+            "SUSE Linux Enterprise High Performance Computing 15 SP5",
+            "5.14.21",
+            "sle_hpc 15.5",
+        );
+        check(
+            "SUSE Linux Enterprise Server 16.0",
+            "6.12.0-160000.5-default",
+            "sles 16.0",
+        );
+        check("SUSE Linux Micro 6.1", "6.4.0-31-default", "sl-micro 6.1");
+        check(
+            "openSUSE Leap Micro 5.5",
+            "5.14.21",
+            "opensuse-leap-micro 5.5",
+        );
+        check("VMware Photon OS/Linux", "6.1.79-1.ph5", "photon 5.0");
+        check("VMware Photon OS/Linux", "5.10.200-1.ph4-esx", "photon 4.0");
+        check(
+            "Garden Linux 1592.4",
+            "6.6.56-cloud-amd64",
+            "gardenlinux 1592.4",
+        );
+        check(
+            "Alibaba Cloud Linux 3 (Soaring Falcon)",
+            "5.10.134-16.al8.x86_64",
+            "alinux 3",
+        );
+        check(
+            "Scientific Linux 7.9 (Nitrogen)",
+            "3.10.0-1160.el7.x86_64",
+            "scientific 7.9",
+        );
+        check("Alpine Linux v3.20.3", "6.6.31", "alpine 3.20");
+        check("NixOS 24.05 (Uakari)", "6.6.56", "nixos 24.05");
+        check("Docker Desktop", "6.10.14-linuxkit", "docker-desktop");
+        check(
+            "openEuler 22.03 (LTS-SP3)",
+            "5.10.0-182.0.0.95.oe2203sp3.x86_64",
+            "openeuler 22.03",
+        );
+    }
+
+    #[track_caller]
+    fn same(id: &str, version: &str, kernel: &str, os_image: &str) {
+        let kernel: Option<KernelVersion> = kernel.parse().ok();
+        let told = canonical(Distribution::new(id, version), kernel.as_ref());
+        assert_eq!(
+            Some(told),
+            distribution(os_image, kernel.as_ref()),
+            "{os_image}"
+        );
+    }
+
+    #[test]
+    fn os_release_and_os_image_of_one_node_say_the_same() {
+        same("ubuntu", "24.04", "6.8.0", "Ubuntu 24.04.3 LTS");
+        same("debian", "12", "6.1.0", "Debian GNU/Linux 12 (bookworm)");
+        same("talos", "v1.11.2", "6.12.48-talos", "Talos (v1.11.2)");
+        same(
+            "flatcar",
+            "3815.2.2",
+            "6.1.85-flatcar",
+            "Flatcar Container Linux by Kinvolk 3815.2.2 (Oklo)",
+        );
+        same(
+            "bottlerocket",
+            "1.19.4",
+            "5.15.152",
+            "Bottlerocket OS 1.19.4 (aws-k8s-1.29)",
+        );
+        same(
+            "rhcos",
+            "4.16",
+            "5.14.0-427.26.1.el9_4.x86_64",
+            "Red Hat Enterprise Linux CoreOS 416.94.202407231922-0",
+        );
+        same(
+            "rhel",
+            "9.6",
+            "5.14.0-570.27.1.el9_6.x86_64",
+            "Red Hat Enterprise Linux CoreOS 9.6.20250715-0 (Plow)",
+        );
+        same(
+            "scos",
+            "4.18",
+            "5.14.0-575.el9.x86_64",
+            "CentOS Stream CoreOS 418.9.202503041047-0",
+        );
+        same(
+            "fedora",
+            "38",
+            "6.5.5-200.fc38.x86_64",
+            "Fedora CoreOS 38.20231027.3.2",
+        );
+        same(
+            "amzn",
+            "2023",
+            "6.1.97-104.177.amzn2023",
+            "Amazon Linux 2023.5.20240722",
+        );
+        same(
+            "azurelinux",
+            "3.0",
+            "6.6.85.1-2.azl3",
+            "Microsoft Azure Linux 3.0",
+        );
+        same("mariner", "2.0", "5.15.153.1-2.cm2", "CBL-Mariner/Linux");
+        same("alpine", "3.20.3", "6.6.31", "Alpine Linux v3.20");
+        same(
+            "sles",
+            "15.5",
+            "5.14.21",
+            "SUSE Linux Enterprise Server 15 SP5",
+        );
     }
 
     #[test]
