@@ -156,8 +156,9 @@ holds enforce "has no priority" '[pods.spec.priorityClassName] == ["system-clust
 holds minimal "makes objects that it should not" '(defaults // "") == "" and count("CustomResourceDefinition") == 0 and count("PodDisruptionBudget") == 0'
 holds minimal "may patch nodes" '[rules | select(.resources | index("nodes")) | .verbs[]] - ["get", "list", "watch"] == []'
 holds defaults "may not read what node-feature-discovery found" 'any(rules; . == {apiGroups: ["nfd.k8s-sigs.io"], resources: ["nodefeatures"], verbs: ["list", "watch"]})'
-holds defaults "does not believe the agents" 'env("hostfit-operator"; "HOSTFIT_TRUST_AGENT") == "true" and env("hostfit-operator"; "HOSTFIT_NODE_FEATURES") == "true"'
-holds minimal "still reads what node-feature-discovery found, or believes the agents" 'env("hostfit-operator"; "HOSTFIT_TRUST_AGENT") == "false" and env("hostfit-operator"; "HOSTFIT_NODE_FEATURES") == "false" and ([rules | select(.resources | index("nodefeatures"))] == [])'
+holds defaults "believes agents that do not run" 'env("hostfit-operator"; "HOSTFIT_AGENTS") == "off" and env("hostfit-operator"; "HOSTFIT_NODE_FEATURES") == "true"'
+holds agent "does not believe the agents" 'env("hostfit-operator"; "HOSTFIT_AGENTS") == "believed"'
+holds minimal "still reads what node-feature-discovery found" 'env("hostfit-operator"; "HOSTFIT_NODE_FEATURES") == "false" and ([rules | select(.resources | index("nodefeatures"))] == [])'
 holds minimal "does not tell the programs" 'env("hostfit-operator"; "HOSTFIT_LABEL_NODES") == "false" and env("hostfit-webhook"; "HOSTFIT_ANNOTATE_PODS") == "false"'
 holds registry "does not tell both programs" '
   [env("hostfit-webhook", "hostfit-operator"; "HOSTFIT_REGISTRY_ALLOW", "HOSTFIT_REGISTRY_PLAIN_HTTP", "HOSTFIT_REGISTRY_TRUSTED_REALMS", "HOSTFIT_REGISTRY_CA_FILE", "HOSTFIT_REGISTRY_CREDENTIALS_DIR")]
@@ -200,7 +201,8 @@ for field in $fields; do
   holds agent "lets agents write status.$field" "named(\"ValidatingAdmissionPolicy\"; \"hostfit-agent\").spec.validations[1].expression | contains(\"object.?status.?$field == oldObject.?status.?$field\")"
 done
 holds agent "has no network policies" 'count("NetworkPolicy") == 3'
-rendered agent-without-policy --set agent.enabled=true,agent.policy=false
+rendered agent-without-policy --set agent.enabled=true,agent.policy=false,facts.trustAgent=false
+holds agent-without-policy "believes the agents" 'env("hostfit-operator"; "HOSTFIT_AGENTS") == "claimed"'
 holds agent-without-policy "has a policy" 'count("ValidatingAdmissionPolicy") == 0 and count("DaemonSet") == 1'
 
 # A change of the defaults restarts the operator, and nothing else.

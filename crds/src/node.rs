@@ -15,7 +15,7 @@ mod ladder;
 mod os_image;
 
 pub use features::NodeFeature;
-pub use ladder::{Contradiction, Observed, Source, settle};
+pub use ladder::{Agents, Contradiction, Observed, Source, settle};
 pub(crate) use os_image::canonical;
 
 /// What the operator knows of a node: from its Node, its NodeProfile and its NodeFeatures. An override that cannot be read
@@ -24,7 +24,7 @@ pub fn observe(
     node: &Node,
     profile: Option<&NodeProfile>,
     features: &[&NodeFeature],
-    trust_agent: bool,
+    agents: Agents,
 ) -> Observed {
     let own = own_facts(node);
     let kernel = own.iter().find_map(|(_, facts)| facts.kernel.as_ref());
@@ -33,14 +33,28 @@ pub fn observe(
     let features = features::facts(features, kernel);
     told.push((Source::NodeFeature, &features));
     let agent = profile.and_then(|profile| profile.agent_facts(kernel));
-    told.extend(agent.iter().map(|facts| (Source::Agent, facts)));
-    let below = settle(&told, trust_agent);
+    let agent_kernel = agent.as_ref().and_then(|facts| facts.kernel.as_ref());
+    // Another kernel has started since the agent looked: what it read is of the time before.
+    let old = agent_kernel.zip(kernel).filter(|(old, now)| old != now);
+    if old.is_none() {
+        told.extend(agent.iter().map(|facts| (Source::Agent, facts)));
+    }
+    let mut below = settle(&told, agents);
+    let outdated = old
+        .filter(|_| agents != Agents::Off)
+        .map(|(old, now)| Contradiction {
+            fact: HostFact::Kernel,
+            counts: (Source::NodeStatus, now.to_string()),
+            other: (Source::Agent, old.to_string()),
+        });
     let overrides = profile.and_then(|profile| profile.overrides(&below.facts).ok());
     let Some(overrides) = overrides.filter(|facts| *facts != HostFacts::default()) else {
+        below.contradictions.extend(outdated);
         return below;
     };
     told.push((Source::Override, &overrides));
-    let mut observed = settle(&told, trust_agent);
+    let mut observed = settle(&told, agents);
+    observed.contradictions.extend(outdated);
     // Where only the release is overridden, the distribution is still the others' word.
     let written = profile.and_then(|profile| profile.spec.overrides.as_ref());
     if written.is_some_and(|written| written.os.is_none())
@@ -59,7 +73,7 @@ pub fn offered(node: &Node, profile: Option<&NodeProfile>) -> HostFacts {
     let mut told: Vec<(Source, &HostFacts)> =
         own.iter().map(|(source, facts)| (*source, facts)).collect();
     told.extend(found.iter().map(|facts| (Source::Override, facts)));
-    settle(&told, true).facts
+    settle(&told, Agents::Believed).facts
 }
 
 /// Reads a node. Nonsense is not known: it never becomes a fact.
@@ -97,7 +111,8 @@ fn label_facts(labels: &BTreeMap<String, String>) -> HostFacts {
     let kernel = label(names::NFD_KERNEL).filter(|_| label(names::WINDOWS_BUILD).is_none());
     let kernel = kernel.and_then(|text| text.parse().ok());
     let version = label(names::NFD_OS_VERSION).unwrap_or_default();
-    let os = label(names::NFD_OS).map(|id| Distribution::new(id, version));
+    let windows = label(names::WINDOWS_BUILD).and_then(windows_release);
+    let os = windows.or_else(|| Some(Distribution::new(label(names::NFD_OS)?, version)));
     let level = (1..=4).rev().find(|level| {
         let key = format!("{}{level}", names::NFD_CPU_LEVEL);
         label(&key) == Some("true")
@@ -195,9 +210,9 @@ fn word(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 32 && text.chars().all(plain)).then(|| text.to_owned())
 }
 
-/// `10.0.20348.1668` is the build 10.0.20348.
+/// `10.0.20348.1668` is the build 10.0.20348, and so is `10.0 20348 (20348.1.amd64fre.fe_release…)` of older kubelets.
 fn windows_release(kernel: &str) -> Option<Distribution> {
-    let build: Vec<_> = kernel.split('.').take(3).collect();
+    let build: Vec<_> = kernel.split(['.', ' ']).take(3).collect();
     let build = build.join(".");
     build.parse::<DottedVersion>().ok()?;
     Some(Distribution::new("windows", build))
@@ -223,7 +238,12 @@ mod tests {
 
     fn node(status: serde_json::Value, labels: serde_json::Value) -> Observed {
         let node = json!({"metadata": {"name": "n", "labels": labels}, "status": status});
-        observe(&serde_json::from_value(node).unwrap(), None, &[], true)
+        observe(
+            &serde_json::from_value(node).unwrap(),
+            None,
+            &[],
+            Agents::Believed,
+        )
     }
 
     fn info(os_image: &str, kernel: &str, runtime: &str, os: &str) -> serde_json::Value {
@@ -328,6 +348,26 @@ mod tests {
     }
 
     #[test]
+    fn windows_is_told_in_several_ways() {
+        #[track_caller]
+        fn check(kernel: &str, label: &str, expected: &str) {
+            let status = info("Windows Server", kernel, "containerd://1.7.0", "windows");
+            let observed = node(status, json!({"node.kubernetes.io/windows-build": label}));
+            let os = observed.facts.os.map(|os| os.to_string());
+            assert_eq!(os.as_deref().unwrap_or_default(), expected);
+        }
+        check("10.0.26100.4652", "10.0.26100", "windows 10.0.26100");
+        check("10.0.17763.4131", "", "windows 10.0.17763");
+        check(
+            "10.0 17763 (17763.1.amd64fre.rs5_release.180914-1434)",
+            "",
+            "windows 10.0.17763",
+        );
+        check("", "10.0.20348", "windows 10.0.20348");
+        check("new", "soon", "");
+    }
+
+    #[test]
     fn nonsense_is_not_known() {
         assert_eq!(node(json!({}), json!({})), Observed::default());
         let observed = node(
@@ -369,7 +409,7 @@ mod tests {
         features: &[&NodeFeature],
         expected: &[(HostFact, &str, Source)],
     ) {
-        let observed = observe(&real_node(), Some(profile), features, true);
+        let observed = observe(&real_node(), Some(profile), features, Agents::Believed);
         for (fact, value, source) in expected {
             assert_eq!(
                 observed.facts.show(*fact).as_deref(),
@@ -425,7 +465,7 @@ mod tests {
             ],
         );
         // Red Hat CoreOS is the RHEL of its kernel, whoever tells it: no contradiction.
-        let observed = observe(&real_node(), Some(&agent), &[], true);
+        let observed = observe(&real_node(), Some(&agent), &[], Agents::Believed);
         let words: Vec<_> = observed
             .contradictions
             .iter()
@@ -440,7 +480,7 @@ mod tests {
             json!({"overrides": {"kernel": "new", "cgroup": 1}}),
             json!({}),
         );
-        let observed = observe(&real_node(), Some(&profile), &[], true);
+        let observed = observe(&real_node(), Some(&profile), &[], Agents::Believed);
         assert_eq!(observed.facts.cgroup, None);
         let error = profile.overrides(&observed.facts).unwrap_err();
         assert!(
@@ -449,33 +489,48 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_an_agent_read_under_another_kernel_does_not_count() {
+        let agent = |kernel: &str| with_profile(json!({}), json!({"kernel": kernel, "cgroup": 2}));
+        let observed = |kernel: &str, agents: Agents| {
+            let observed = observe(&real_node(), Some(&agent(kernel)), &[], agents);
+            let words = observed.contradictions.iter().map(ToString::to_string);
+            (observed.facts.cgroup, words.collect::<Vec<_>>())
+        };
+        let now = "5.14.0-427.26.1.el9_4.x86_64";
+        assert_eq!(observed(now, Agents::Believed), (Some(2), Vec::new()));
+        let words = format!("kernel is {now} (NodeStatus), not 4.18.0 (Agent)");
+        assert_eq!(observed("4.18.0", Agents::Believed), (None, vec![words]));
+        assert_eq!(observed("4.18.0", Agents::Off), (None, Vec::new()));
+    }
+
     /// Operator and webhook must put a node into the same class.
     #[test]
     fn whoever_reads_a_profile_finds_the_class_that_the_operator_found() {
         for (overrides, agent, trust) in [
-            (json!({}), json!({}), true),
-            (json!({"osVersion": "9.5"}), json!({}), true),
+            (json!({}), json!({}), Agents::Believed),
+            (json!({"osVersion": "9.5"}), json!({}), Agents::Believed),
             (
                 json!({"os": "debian", "kernel": "6.1.0"}),
                 json!({"cgroup": 2}),
-                true,
+                Agents::Believed,
             ),
             (
                 json!({"sysctls": {"a": "1"}}),
                 json!({"sysctls": {"b": "2"}, "cpuLevel": 4}),
-                true,
+                Agents::Believed,
             ),
             (
                 json!({"sysctls": {"a": "1"}}),
                 json!({"sysctls": {"b": "2"}, "cpuLevel": 4}),
-                false,
+                Agents::Claimed,
             ),
             (
                 json!({}),
                 json!({"os": "cos", "osVersion": "109", "nvidiaDriver": "535.183.01"}),
-                true,
+                Agents::Believed,
             ),
-            (json!({}), json!({"os": "arch"}), true),
+            (json!({}), json!({"os": "arch"}), Agents::Believed),
         ] {
             let mut profile = with_profile(json!({"overrides": overrides}), agent);
             let observed = observe(&real_node(), Some(&profile), &[], trust);
@@ -493,7 +548,7 @@ mod tests {
         }
         assert_eq!(
             class(&offered(&real_node(), None)),
-            class(&observe(&real_node(), None, &[], true).facts)
+            class(&observe(&real_node(), None, &[], Agents::Believed).facts)
         );
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use hostfit_crds::node::Agents;
 use hostfit_process::duration;
 
 /// Gathers the nodes' facts, follows base images, writes profiles and reports.
@@ -55,9 +56,9 @@ pub struct Args {
     #[arg(long, env = "HOSTFIT_LABEL_NODES", default_value_t = true, action = clap::ArgAction::Set)]
     pub label_nodes: bool,
 
-    /// Whether what node agents read may refuse pods. If not, it only fills gaps, and what rests on it alone warns at most.
-    #[arg(long, env = "HOSTFIT_TRUST_AGENT", default_value_t = true, action = clap::ArgAction::Set)]
-    pub trust_agent: bool,
+    /// What node agents are worth.
+    #[arg(long, env = "HOSTFIT_AGENTS", value_enum, default_value = "believed")]
+    pub agents: AgentsArg,
 
     /// Whether NodeFeatures of node-feature-discovery are read, where there are any.
     #[arg(long, env = "HOSTFIT_NODE_FEATURES", default_value_t = true, action = clap::ArgAction::Set)]
@@ -96,6 +97,27 @@ pub struct Args {
     pub registry: hostfit_registry::Settings,
 }
 
+/// What node agents are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AgentsArg {
+    /// What they read counts.
+    Believed,
+    /// It only fills gaps, and what rests on it alone warns at most.
+    Claimed,
+    /// None runs: what one read once does not count.
+    Off,
+}
+
+impl From<AgentsArg> for Agents {
+    fn from(written: AgentsArg) -> Self {
+        match written {
+            AgentsArg::Believed => Self::Believed,
+            AgentsArg::Claimed => Self::Claimed,
+            AgentsArg::Off => Self::Off,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +139,10 @@ mod tests {
             ("--refresh=0s", "write for example 90s"),
             ("--admin-listen=here", "here"),
             ("--label-nodes=maybe", "maybe"),
+            (
+                "--agents=perhaps",
+                "[possible values: believed, claimed, off]",
+            ),
             ("--unheard-of", "--unheard-of"),
         ] {
             let error = parse(&[flag]).unwrap_err();

@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     metrics.register(shown);
     let certificates_ready = health.condition("certificates");
     let settings = Settings {
-        trust_agent: args.trust_agent,
+        agents: args.agents.into(),
         node_features: args.node_features,
     };
     let world = World::watch(&client, &settings, &health, &mut tasks);

@@ -93,7 +93,7 @@ pub(crate) fn planned(world: &World) -> Option<Seen> {
         let profile = node_profiles.get(&name).map(AsRef::as_ref);
         let features = features.get(&name).into_iter().flatten();
         let features: Vec<_> = features.map(AsRef::as_ref).collect();
-        let observed = node::observe(node, profile, &features, world.trust_agent);
+        let observed = node::observe(node, profile, &features, world.agents);
         (name, observed)
     };
     let observed: BTreeMap<_, _> = nodes.iter().map(observe).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use hostfit_crds::node::Agents;
 use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
 use hostfit_crds::{
     BaseImage, CompatReport, HostProfile, KeptImageProfile, NodeProfile, SupportMatrix, fleet,
@@ -29,8 +30,8 @@ pub(crate) struct World {
     pub(crate) profiles: Watched<HostProfile>,
     pub(crate) node_profiles: Watched<NodeProfile>,
     pub(crate) node_features: NodeFeatures,
-    /// Whether what node agents read is believed.
-    pub(crate) trust_agent: bool,
+    /// What node agents are worth.
+    pub(crate) agents: Agents,
     pub(crate) matrices: Watched<SupportMatrix>,
     pub(crate) bases: Watched<BaseImage>,
     pub(crate) image_profiles: Watched<KeptImageProfile>,
@@ -50,7 +51,7 @@ pub(crate) struct World {
 
 /// What is believed and asked of nodes.
 pub(crate) struct Settings {
-    pub(crate) trust_agent: bool,
+    pub(crate) agents: Agents,
     pub(crate) node_features: bool,
 }
 
@@ -135,7 +136,7 @@ impl World {
                 tasks,
                 &hosts_changed,
             ),
-            trust_agent: settings.trust_agent,
+            agents: settings.agents,
             namespaces: typed!(Namespace, "namespaces", prune_namespace, anything_changed),
             matrices: typed!(SupportMatrix, "supportmatrices", |_| {}, anything_changed),
             bases: typed!(BaseImage, "baseimages", |_| {}, bases_changed),

@@ -60,6 +60,17 @@ impl fmt::Display for Source {
     }
 }
 
+/// What node agents are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agents {
+    /// They are believed.
+    Believed,
+    /// They only fill gaps, and what only they tell is claimed.
+    Claimed,
+    /// None runs: what one read once does not count.
+    Off,
+}
+
 /// What is known of one node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
@@ -96,11 +107,11 @@ impl fmt::Display for Contradiction {
     }
 }
 
-/// The facts of a node, from what each source tells, the strongest first. An agent that is not trusted comes last, and
-/// what only it tells is claimed.
-pub fn settle(told: &[(Source, &HostFacts)], trust_agent: bool) -> Observed {
+/// The facts of a node, from what each source tells, the strongest first. An agent that only claims comes last.
+pub fn settle(told: &[(Source, &HostFacts)], agents: Agents) -> Observed {
     let mut told = told.to_vec();
-    let is_claim = |source: Source| source == Source::Agent && !trust_agent;
+    let is_claim = |source: Source| source == Source::Agent && agents == Agents::Claimed;
+    told.retain(|(source, _)| *source != Source::Agent || agents != Agents::Off);
     told.sort_by_key(|(source, _)| (is_claim(*source), *source));
     let mut observed = Observed::default();
     for (source, facts) in told {
@@ -216,7 +227,7 @@ mod tests {
                 (Source::Agent, &agent),
                 (Source::Override, &people),
             ],
-            true,
+            Agents::Believed,
         );
         assert_eq!(observed.facts.cpu_level, Some(2));
         assert_eq!(observed.facts.cgroup, Some(2));
@@ -253,14 +264,16 @@ mod tests {
             (Source::NodeStatus, &node),
             (Source::Override, &people),
         ];
-        let observed = settle(&told, false);
+        let observed = settle(&told, Agents::Claimed);
         assert_eq!(observed.facts.kernel.as_ref().unwrap().release(), "6.1.4");
         assert_eq!(
             observed.claimed,
             [HostFact::Cgroup, HostFact::Sysctls].into()
         );
         assert_eq!(observed.contradictions.len(), 1);
-        assert_eq!(settle(&told, true).claimed, BTreeSet::new());
+        assert_eq!(settle(&told, Agents::Believed).claimed, BTreeSet::new());
+        let off = settle(&told, Agents::Off);
+        assert_eq!((off.facts.cgroup, off.contradictions), (None, Vec::new()));
     }
 
     #[track_caller]
@@ -268,7 +281,10 @@ mod tests {
         let of =
             |(id, version): (&str, &str)| told(|it| it.os = Some(Distribution::new(id, version)));
         let (one, other) = (of(one), of(other));
-        let observed = settle(&[(Source::Agent, &one), (Source::NodeStatus, &other)], true);
+        let observed = settle(
+            &[(Source::Agent, &one), (Source::NodeStatus, &other)],
+            Agents::Believed,
+        );
         let words = observed.contradictions.iter().map(ToString::to_string);
         assert_eq!(words.collect::<Vec<_>>(), expected);
     }
@@ -297,12 +313,12 @@ mod tests {
         let other = told(|it| it.os = Some(Distribution::new("debian", "12")));
         let observed = settle(
             &[(Source::Agent, &agent), (Source::NodeStatus, &node)],
-            true,
+            Agents::Believed,
         );
         assert_eq!(observed.facts.os, Some(Distribution::new("cos", "109")));
         let observed = settle(
             &[(Source::Agent, &agent), (Source::NodeStatus, &other)],
-            true,
+            Agents::Believed,
         );
         assert_eq!(observed.facts.os, Some(Distribution::new("cos", "")));
         assert_eq!(observed.sources.get(&HostFact::OsVersion), None);

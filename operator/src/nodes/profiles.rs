@@ -170,7 +170,7 @@ fn numbers(kernel: &KernelVersion) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hostfit_crds::node::observe;
+    use hostfit_crds::node::{Agents, observe};
     use serde_json::{Value, json};
 
     fn time(seconds: i64) -> Time {
@@ -183,7 +183,12 @@ mod tests {
             "kernelVersion": "6.8.0-84-generic", "kubeProxyVersion": "", "kubeletVersion": "v1.34.4",
             "machineID": "", "operatingSystem": "linux", "osImage": "Ubuntu 24.04.3 LTS", "systemUUID": "",
         }}});
-        observe(&serde_json::from_value(node).unwrap(), profile, &[], true)
+        observe(
+            &serde_json::from_value(node).unwrap(),
+            profile,
+            &[],
+            Agents::Believed,
+        )
     }
 
     fn profile(spec: Value, status: Value) -> NodeProfile {
@@ -233,7 +238,7 @@ mod tests {
         assert_eq!(first.observed_generation, Some(3));
         assert_eq!(
             told(&first, names::FACTS_AGREE),
-            "False SourcesDiffer: kernel is 6.9.0 (Agent), not 6.8.0-84-generic (NodeStatus); \
+            "False SourcesDiffer: kernel is 6.8.0-84-generic (NodeStatus), not 6.9.0 (Agent); \
              if the first is wrong, correct it in spec.overrides"
         );
         let agent = profile.status.take().and_then(|status| status.agent);
