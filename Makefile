@@ -29,6 +29,10 @@ test: ## Build and pass every test that needs no special hardware.
 	cargo test --workspace --locked
 	@tests/e2e/test.sh
 
+.PHONY: lab
+lab: ## Try the rules on real kernels, and rewrite docs/lab.md (root and QEMU; about 15 minutes).
+	@tests/lab/run.sh
+
 .PHONY: bench
 bench: ## Measure beside floors, in one run on this machine (a cluster on the side, if root; numbers are no test).
 	@tests/bench/bench.sh

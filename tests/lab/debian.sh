@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# Packages of Debian's suites, whatever the machine's own is, without touching its apt. Sourced; LAB is where all is kept.
+
+LAB=$(mkdir -p "${LAB:-target/lab}" && cd "${LAB:-target/lab}" && pwd)
+
+# The archive that this machine takes its packages from, in its own sources.
+debian_archive() {
+  local own
+  own=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  awk -v own="$own" '
+    /^URIs:/ {uri = $2}
+    /^Suites:/ {for (i = 2; i <= NF; i++) if ($i == own) {print uri; exit}}
+  ' /etc/apt/sources.list.d/*.sources 2>/dev/null
+}
+
+# A suite as it was released, without its updates.
+debian_sources() { # SUITE
+  local archive
+  archive=$(debian_archive)
+  [ -n "$archive" ] || { echo "lab: no source of Debian packages in /etc/apt/sources.list.d/*.sources" >&2; return 1; }
+  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$archive" "$1"
+}
+
+debian_apt() { # SUITE COMMAND …
+  local suite=$1 command=$2 home=$LAB/apt/$1 option options=()
+  shift 2
+  for option in Dir::Etc::sourcelist=/dev/null "Dir::Etc::sourceparts=$home/parts" "Dir::State::lists=$home/lists" \
+    "Dir::Cache=$home/cache" Dir::State::status=/dev/null APT::Sandbox::User=root Acquire::Check-Valid-Until=false \
+    Acquire::Languages=none \
+    Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false APT::Architectures::={amd64,i386,arm64}; do
+    options+=(-o "$option")
+  done
+  if [ ! -e "$home/ready" ]; then
+    mkdir -p "$home/parts" "$home/lists/partial" "$home/cache/archives/partial"
+    debian_sources "$suite" >"$home/parts/debian.sources"
+    apt-get "${options[@]}" -q update >"$home/log" 2>&1 || { cat "$home/log" >&2; return 1; }
+    touch "$home/ready"
+  fi
+  "$command" "${options[@]}" "$@"
+}
+
+# Unpacks packages below a folder, and notes them in the database of dpkg as installed.
+debian_take() { # SUITE FOLDER PACKAGE…
+  local suite=$1 folder=$2 cache package file
+  cache=$LAB/packages/$suite
+  mkdir -p "$cache" "$folder/var/lib/dpkg"
+  shift 2
+  for package in "$@"; do
+    file=$cache/${package/:/_}.deb
+    if [ ! -e "$file" ]; then
+      rm -rf "$file.new" && mkdir "$file.new"
+      (cd "$file.new" && debian_apt "$suite" apt-get -q download "$package" >&2)
+      mv "$file.new"/*.deb "$file" && rmdir "$file.new"
+    fi
+    dpkg-deb -x "$file" "$folder"
+    {
+      dpkg-deb -f "$file" Package Version Architecture
+      printf 'Status: install ok installed\n\n'
+    } >>"$folder/var/lib/dpkg/status"
+  done
+}

@@ -1,0 +1,7 @@
+/* Says that it ran. */
+#include <stdio.h>
+
+int main(void) {
+  puts("ran");
+  return 0;
+}

@@ -1,0 +1,4 @@
+// Says that it ran.
+package main
+
+func main() { println("ran") }
