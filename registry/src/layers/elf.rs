@@ -218,7 +218,7 @@ const PATTERNS: [&[u8]; 7] = [
     b"<jemalloc>: Unsupported system page size",
     b"Fatal glibc error: CPU does not support x86-64-v",
     b"kernel too old",
-    b"GNU C Library (",
+    b"GNU C Library ",
     b"vermagic=",
 ];
 
@@ -273,7 +273,7 @@ fn text_after<'a>(data: &'a [u8], start: &[u8], most: usize) -> Option<&'a str> 
     std::str::from_utf8(rest.get(..end)?).ok()
 }
 
-/// `GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.`
+/// `GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.`; before 2.13 without what is in brackets.
 fn glibc(data: &[u8]) -> Option<DottedVersion> {
     let line = data.get(..data.len().min(256))?;
     let line = line.split(|byte| matches!(byte, 0 | b'\n')).next()?;
@@ -321,4 +321,31 @@ fn counted(data: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let rest = data.get(end + 1..)?;
     rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn glibc_tells_its_version_with_brackets_and_without() {
+        let version = |banner: &str| {
+            let mut texts = Texts::default();
+            texts.look(format!("\0{banner}\n\0").as_bytes());
+            texts.glibc.map(|version| version.to_string())
+        };
+        for (banner, expected) in [
+            (
+                "GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.",
+                Some("2.36"),
+            ),
+            (
+                "GNU C Library stable release version 2.12, by Roland McGrath et al.",
+                Some("2.12"),
+            ),
+            ("GNU C Library is free software", None),
+        ] {
+            assert_eq!(version(banner).as_deref(), expected, "{banner}");
+        }
+    }
 }
