@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use hostfit_engine::host::{HostFacts, Selinux, Vsyscall};
 use hostfit_engine::os_release;
+use hostfit_engine::version::{DottedVersion, KernelVersion};
 
 mod cpu;
 
@@ -23,6 +24,9 @@ const SYSCTLS: [&str; 5] = [
 ];
 /// Modules that rules ask for.
 const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
+
+/// The first kernel that obeys `ia32_emulation=`. Older ones pass over it, but for those of Red Hat, who may have it back.
+const OBEYS_IA32: &str = "6.7";
 
 /// A machine whose files lie below a folder.
 #[derive(Debug, Clone)]
@@ -106,7 +110,9 @@ impl Machine {
             fips: self
                 .text("proc/sys/crypto/fips_enabled")
                 .map(|text| text.trim() == "1"),
-            ia32: is_amd64.then(|| self.ia32(config.as_deref())).flatten(),
+            ia32: is_amd64
+                .then(|| self.ia32(release, config.as_deref()))
+                .flatten(),
             btf: self
                 .exists("sys/kernel")
                 .then(|| self.exists("sys/kernel/btf/vmlinux")),
@@ -200,13 +206,19 @@ impl Machine {
         places.iter().find_map(|place| self.text(place))
     }
 
-    fn ia32(&self, config: Option<&str>) -> Option<bool> {
+    fn ia32(&self, release: Option<&str>, config: Option<&str>) -> Option<bool> {
         let line = self.text("proc/cmdline").unwrap_or_default();
         let mut set = line
             .split_whitespace()
             .filter_map(|word| word.strip_prefix("ia32_emulation="));
         if let Some(set) = set.next_back() {
-            return Some(matches!(set, "1" | "y" | "Y" | "on"));
+            let kernel: KernelVersion = release?.parse().ok()?;
+            if kernel.dotted().is_at_least(OBEYS_IA32) {
+                return Some(matches!(set, "1" | "y" | "Y" | "on"));
+            }
+            if kernel.enterprise_linux().is_some() {
+                return None;
+            }
         }
         let config = config?;
         let is = |wanted: &str| config.lines().any(|line| line == wanted);
@@ -280,16 +292,11 @@ impl Machine {
     }
 
     /// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 …`
-    fn nvidia_driver(&self) -> Option<hostfit_engine::version::DottedVersion> {
+    fn nvidia_driver(&self) -> Option<DottedVersion> {
         let text = self.text("proc/driver/nvidia/version")?;
         let line = text.lines().find(|line| line.starts_with("NVRM version"))?;
         line.split_whitespace()
-            .find(|word| {
-                word.contains('.')
-                    && word
-                        .parse::<hostfit_engine::version::DottedVersion>()
-                        .is_ok()
-            })?
+            .find(|word| word.contains('.') && word.parse::<DottedVersion>().is_ok())?
             .parse()
             .ok()
     }

@@ -111,7 +111,7 @@ fn the_other_answers() {
             ("proc/self/maps", "7f00-7f01 r-xp 0 0 0 [vdso]\n"),
             ("proc/cmdline", "quiet ia32_emulation=0"),
             ("proc/modules", "ip_tables 1 0 - Live\n"),
-            ("proc/sys/kernel/osrelease", "4.18.0\n"),
+            ("proc/sys/kernel/osrelease", "6.8.0\n"),
         ],
     );
     let facts = root.facts();
@@ -173,6 +173,23 @@ fn in_a_container_the_kernel_is_asked_itself_and_files_are_those_that_are_mounte
     let facts = Machine::mounted(&nothing.0).facts();
     assert_eq!((facts.os, facts.cgroup), (None, local.cgroup));
     assert_eq!(facts.apparmor, local.apparmor);
+}
+
+#[test]
+fn only_new_kernels_obey_the_switch_of_32_bits() {
+    let ia32 = |kernel: &str| {
+        let files = [
+            ("proc/cmdline", "ia32_emulation=0"),
+            ("proc/sys/kernel/osrelease", kernel),
+            ("boot/config-6.1.0-50-amd64", "CONFIG_IA32_EMULATION=y\n"),
+        ];
+        Root::new(&format!("switch-{kernel}"), &files).facts().ia32
+    };
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(ia32("6.7.0"), Some(false));
+        assert_eq!(ia32("6.1.0-50-amd64"), Some(true));
+        assert_eq!(ia32("5.14.0-427.13.1.el9_4.x86_64"), None);
+    }
 }
 
 #[test]
