@@ -221,6 +221,12 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
         let release = elf.texts.vermagic.clone();
         most(&mut files.kernel_module, release, path);
     }
+    const OWN_NAMESPACES: [&str; 5] = ["chrome-sandbox", "bwrap", "buildkitd", "podman", "buildah"];
+    if elf.is_loaded && OWN_NAMESPACES.contains(&name_of(path)) {
+        files
+            .own_namespaces
+            .get_or_insert_with(|| Seen::new((), path));
+    }
     if is_libc || is_program || !elf.is_loaded {
         return;
     }
@@ -239,12 +245,6 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
                 .executable_stack
                 .get_or_insert_with(|| Seen::new((), path));
         }
-    }
-    const OWN_NAMESPACES: [&str; 5] = ["chrome-sandbox", "bwrap", "buildkitd", "podman", "buildah"];
-    if OWN_NAMESPACES.contains(&name_of(path)) {
-        files
-            .own_namespaces
-            .get_or_insert_with(|| Seen::new((), path));
     }
 }
 

@@ -246,7 +246,7 @@ fn what_else_rules_ask_for_is_found() {
             program(None, &[isa(0b1111)], b""),
         )
         .program(
-            "srv",
+            "buildkitd",
             program(
                 Some(LOADER),
                 &[],
@@ -258,16 +258,15 @@ fn what_else_rules_ask_for_is_found() {
             program(None, &[], b"vermagic=5.14.0-70.el9 SMP mod_unload\0"),
         )
         .layer();
-    let found = facts(&[root], &["/srv"]);
+    let found = facts(&[root], &["/buildkitd"]);
     assert_eq!(found.iptables.unwrap().value, Iptables::Nft);
     assert_eq!(found.java.unwrap().value, "17.0.9");
     let kernel = found.object_kernel.unwrap();
-    assert_eq!(
-        (kernel.value.release(), kernel.path.as_str()),
-        ("3.17.0", "usr/lib/libQt5Core.so.5")
-    );
+    assert_eq!(kernel.value.release(), "3.17.0");
+    assert_eq!(kernel.path, "usr/lib/libQt5Core.so.5");
     assert_eq!(found.object_level.unwrap().value, 3);
-    assert_eq!(found.jemalloc.unwrap().path, "srv");
+    assert_eq!(found.jemalloc.unwrap().path, "buildkitd");
+    assert_eq!(found.own_namespaces.unwrap().path, "buildkitd");
     assert_eq!(found.kernel_module.unwrap().value, "5.14.0-70.el9");
 }
 
