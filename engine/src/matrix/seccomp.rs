@@ -83,9 +83,11 @@ static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
     severity: Severity::BreaksFeature,
     name: "fchmodat2",
     makes: |cell| glibc(cell, "2.39"),
-    containerd: firsts(&["1.6.28", "1.7.13", "2.0"]),
-    docker: firsts(&["23.0.10", "25.0.3", "26.0"]),
-    libseccomp: first("2.5.5"),
+    // Not the first profiles that know it (1.6.28, 1.7.13): it is newer than every call of those before, and runc
+    // 1.0.0-rc93, which these came with, answers for such a call that it is not there.
+    containerd: firsts(&["1.4.4", "1.5.0"]),
+    docker: firsts(&["23.0"]),
+    libseccomp: None,
 });
 
 fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
