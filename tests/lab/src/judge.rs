@@ -88,6 +88,7 @@ pub(crate) async fn by_pod(layout: &Path, facts: &HostFacts, image: &Image) -> R
         name: HostName("guest".to_owned()),
         nodes: 0,
         facts,
+        claimed: Default::default(),
     };
     let class = NodeClass {
         host: Some(0),
