@@ -95,7 +95,7 @@ uninstall() {
   helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null
   kubectl delete namespace "$NS" --wait=false >/dev/null
   eventually 40 "nothing is left" nothing_left
-  kubectl delete smx,hprof,bimg,iprof --all >/dev/null
+  kubectl delete smx,hprof,nprof,bimg,iprof --all >/dev/null
 }
 
 # fails_with WORDS COMMAND… : it fails, and says why.

@@ -34,4 +34,4 @@ eventually 30 "pods are judged under another name" pod_is again shop/web:1 rhel9
 helm uninstall fit-two -n hostfit --wait --timeout 60s >/dev/null
 kubectl delete namespace "$NS" --wait=false >/dev/null
 eventually 40 "nothing is left of the second either" nothing_left
-kubectl delete smx,hprof,bimg,iprof --all >/dev/null
+kubectl delete smx,hprof,nprof,bimg,iprof --all >/dev/null

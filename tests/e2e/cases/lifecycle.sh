@@ -46,4 +46,4 @@ eventually 30 "reports again" report_is pod-without-crds Pass
 helm uninstall fit-two -n elsewhere --wait --timeout 60s >/dev/null
 kubectl delete namespace "$NS" elsewhere --wait=false >/dev/null
 check "no webhook configuration is left" test -z "$(kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o name)"
-kubectl delete smx,hprof,bimg,iprof --all >/dev/null
+kubectl delete smx,hprof,nprof,bimg,iprof --all >/dev/null

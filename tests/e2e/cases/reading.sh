@@ -35,7 +35,7 @@ check "every field of a report is explained" every_field_is_explained
 check "reports can be selected by verdict" test "$(kubectl get compat -n "$NS" --field-selector status.verdict=Fail -o name)" = compatreport.hostfit.dev/deploy-ledger
 check "and by label" test "$(kubectl get compat -n "$NS" -l hostfit.dev/verdict=Fail -o name)" = compatreport.hostfit.dev/deploy-ledger
 tables_are_narrow() { kubectl get "$1" -A | awk 'length > 100 {print; bad = 1} END {exit bad}'; }
-for kind in compat hprof bimg smx iprof; do check "the table of $kind is narrow" tables_are_narrow "$kind"; done
+for kind in compat hprof nprof bimg smx iprof; do check "the table of $kind is narrow" tables_are_narrow "$kind"; done
 check "the target of a report is immutable" fails_with immutable \
   kubectl patch compat deploy-web -n "$NS" --type=merge -p '{"spec": {"targetRef": {"name": "other"}}}'
 
@@ -68,7 +68,7 @@ every_metric_is_there() {
 check "every documented metric is served" every_metric_is_there
 
 # Applying twice changes nothing: the operator is left alone, and so are its objects.
-versions() { kubectl get compat,hprof,bimg,smx,iprof -A -o json | jq -r '.items[] | .kind + "/" + .metadata.name + " " + .metadata.resourceVersion'; }
+versions() { kubectl get compat,hprof,nprof,bimg,smx,iprof -A -o json | jq -r '.items[] | .kind + "/" + .metadata.name + " " + .metadata.resourceVersion'; }
 sleep 12
 before=$(versions)
 kubectl rollout restart deployment hostfit-operator -n hostfit >/dev/null
