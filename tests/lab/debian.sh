@@ -21,13 +21,15 @@ debian_sources() { # SUITE
   printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$archive" "$1"
 }
 
-debian_apt() { # SUITE COMMAND …
-  local suite=$1 command=$2 home=$LAB/apt/$1 option options=()
+# Each architecture has its own lists: a mirror that is half way through one does no harm to the others.
+debian_apt() { # SUITE[:ARCHITECTURE] COMMAND …
+  local suite=${1%:*} command=$2 home=$LAB/apt/${1/:/-} architecture=amd64 option options=()
+  case $1 in *:*) architecture=${1#*:} ;; esac
   shift 2
   for option in Dir::Etc::sourcelist=/dev/null "Dir::Etc::sourceparts=$home/parts" "Dir::State::lists=$home/lists" \
     "Dir::Cache=$home/cache" Dir::State::status=/dev/null APT::Sandbox::User=root Acquire::Check-Valid-Until=false \
     Acquire::Languages=none \
-    Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false APT::Architectures::={amd64,i386,arm64}; do
+    Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "APT::Architecture=$architecture" "APT::Architectures::=$architecture"; do
     options+=(-o "$option")
   done
   if [ ! -e "$home/ready" ]; then
@@ -41,7 +43,7 @@ debian_apt() { # SUITE COMMAND …
 
 # Unpacks packages below a folder, and notes them in the database of dpkg as installed.
 debian_take() { # SUITE FOLDER PACKAGE…
-  local suite=$1 folder=$2 cache package file
+  local suite=$1 folder=$2 cache package file foreign
   cache=$LAB/packages/$suite
   mkdir -p "$cache" "$folder/var/lib/dpkg"
   shift 2
@@ -49,7 +51,8 @@ debian_take() { # SUITE FOLDER PACKAGE…
     file=$cache/${package/:/_}.deb
     if [ ! -e "$file" ]; then
       rm -rf "$file.new" && mkdir "$file.new"
-      (cd "$file.new" && debian_apt "$suite" apt-get -q download "$package" >&2)
+      case $package in *:*) foreign=:${package#*:} ;; *) foreign= ;; esac
+      (cd "$file.new" && debian_apt "$suite$foreign" apt-get -q download "$package" >&2)
       mv "$file.new"/*.deb "$file" && rmdir "$file.new"
     fi
     dpkg-deb -x "$file" "$folder"

@@ -225,6 +225,8 @@ fn pretend(store: &Store, folder: &Path, image: &Image, host: &Host) -> Result<O
     let place = folder.join("host/proc/sys/kernel");
     fs::create_dir_all(&place)?;
     fs::write(place.join("osrelease"), &release.output)?;
+    // All the rest is of this machine.
+    fs::copy("/proc/filesystems", folder.join("host/proc/filesystems"))?;
     let facts = HostFacts::from(&Machine::below(folder.join("host")).facts());
     let (program, arguments) = image.command.split_first().context("no command")?;
     let program = root.join(program.trim_start_matches('/'));

@@ -45,6 +45,8 @@ pub(crate) struct Happening {
     pub(crate) exit: Option<i32>,
     pub(crate) signal: Option<i32>,
     pub(crate) text: Option<String>,
+    /// What it must not write.
+    pub(crate) lacks: Option<String>,
 }
 
 /// How a program ended.
@@ -58,9 +60,11 @@ pub(crate) struct Seen {
 impl Happening {
     /// Whether it is what was seen.
     pub(crate) fn is(&self, seen: &Seen) -> bool {
+        let has = |text: &String| seen.output.contains(text);
         self.exit.is_none_or(|exit| seen.exit == Some(exit))
             && self.signal.is_none_or(|it| seen.signal == Some(it))
-            && self.text.as_ref().is_none_or(|it| seen.output.contains(it))
+            && self.text.as_ref().is_none_or(has)
+            && !self.lacks.as_ref().is_some_and(has)
     }
 }
 
@@ -133,6 +137,18 @@ fn memory() -> u32 {
 }
 
 impl Host {
+    /// What the kubelet reports. Where a profile is in force, that is what it says of it.
+    pub(crate) fn reported(&self) -> Map<String, Value> {
+        let mut all = Map::new();
+        if let Some(filter) = &self.filter {
+            let runtime = format!("containerd-{}", filter.containerd);
+            all.insert("runtime".to_owned(), runtime.into());
+            all.insert("seccompDefault".to_owned(), true.into());
+        }
+        all.extend(self.reports.clone());
+        all
+    }
+
     /// Whether the kernel is only a number.
     pub(crate) fn is_pretended(&self) -> bool {
         self.kernel.starts_with(|c: char| c.is_ascii_digit())

@@ -190,7 +190,7 @@ fn one(
     if fate != host.then {
         bail!("should be {:?}, but: {}", host.then, table::happened(&seen));
     }
-    let facts = judge::merged(&observed.facts, &host.reports)?;
+    let facts = judge::merged(&observed.facts, &host.reported())?;
     let layout = store.path(&format!("images/{file}"));
     let folder = store.path(&format!("runs/{name}"));
     let findings = match image.pod.is_empty() && image.container.is_empty() {

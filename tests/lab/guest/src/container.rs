@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use hostfit_lab_guest::{ROOT, Task};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, chdir, chroot, setgid, setgroups, setuid};
 use seccompiler::{apply_filter, sock_filter};
@@ -19,7 +20,10 @@ pub(crate) fn enter(task: &Task) -> Result<()> {
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP | CloneFlags::CLONE_NEWUTS;
     unshare(own | CloneFlags::CLONE_NEWIPC).context("unshare")?;
     crate::mounts::of_the_container(Path::new(ROOT), task)?;
-    chroot(ROOT).context("chroot")?;
+    // Who is only chrooted may make no user namespaces, so the root becomes that of all mounts.
+    chdir(ROOT).context("chdir")?;
+    mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>).context("move the root")?;
+    chroot(".").context("chroot")?;
     chdir("/").context("chdir")?;
     let (program, arguments) = task.command.split_first().context("no command")?;
     let mut command = Command::new(program);
