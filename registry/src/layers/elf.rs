@@ -251,12 +251,17 @@ impl Texts {
         }
     }
 
-    /// Looks for musl's version in its loader: the only text of that form between two zero bytes.
+    /// Looks for musl's version in its loader: the first text of that form that a zero byte ends. What stands before it may
+    /// be the last byte of a number.
     pub(crate) fn look_for_musl(&mut self, data: &[u8]) {
-        let texts = data.split(|byte| *byte == 0);
-        let version = texts
+        let ends = data.split(|byte| *byte == 0);
+        let version = ends
+            .filter_map(|text| {
+                let is_part = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+                let start = text.iter().rposition(|byte| !is_part(byte));
+                std::str::from_utf8(text.get(start.map_or(0, |it| it + 1)..)?).ok()
+            })
             .filter(|text| (5..=9).contains(&text.len()))
-            .filter_map(|text| std::str::from_utf8(text).ok())
             .filter(|text| text.starts_with(['0', '1']) && text.split('.').count() == 3)
             .try_for_each(|text| match text.parse::<DottedVersion>() {
                 Ok(version) => ControlFlow::Break(version),
@@ -326,6 +331,18 @@ fn counted(data: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn musl_tells_its_version_whatever_stands_before_it() {
+        let version = |data: &[u8]| {
+            let mut texts = Texts::default();
+            texts.look_for_musl(data);
+            texts.musl.map(|version| version.to_string())
+        };
+        assert_eq!(version(b"\0x.y\x001.2.5\0").as_deref(), Some("1.2.5"));
+        assert_eq!(version(b"\0\0\x80=1.2.3\0").as_deref(), Some("1.2.3"));
+        assert_eq!(version(b"\x001.2\0127.0.0.1\0 2.3.4\0"), None);
+    }
 
     #[test]
     fn glibc_tells_its_version_with_brackets_and_without() {
