@@ -6,7 +6,7 @@ use crate::matrix::{Cell, Outcome, Said};
 
 /// Versions of systemd that know the unified hierarchy: in part, and in practice.
 const KNOWS_V2: (&str, &str) = ("226", "232");
-/// Versions that refuse the old hierarchy: unless forced, and always.
+/// Versions that refuse the old hierarchy: on a machine, unless forced; and always.
 const REFUSES_V1: (&str, &str) = ("256", "258");
 pub(super) const FORCE: &str = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE";
 
@@ -35,7 +35,7 @@ pub(super) fn systemd_on_v2(cell: &Cell<'_>) -> Outcome {
     }
 }
 
-/// HF304: `Refusing to run under cgroup v1`.
+/// HF304: `Detected unsupported legacy cgroup hierarchy, refusing execution`.
 pub(super) fn systemd_on_v1(cell: &Cell<'_>) -> Outcome {
     let systemd = cell
         .systemd()
@@ -61,7 +61,9 @@ pub(super) fn systemd_on_v1(cell: &Cell<'_>) -> Outcome {
             host: "has cgroup v1".to_owned(),
             fix: "use nodes with cgroup v2, or an image with systemd before 256".to_owned(),
             evidence: Some(evidence),
-            doubt: None,
+            doubt: (!version.is_at_least(REFUSES_V1.1)).then_some(
+                "before 258 it refuses machines, and was seen to run in a container: try it there",
+            ),
         }),
         Some(_) => Outcome::Compatible,
     }
