@@ -87,6 +87,9 @@ fn table(image: &Image, catalog: &Catalog) {
         if let Some(what) = contents.files.as_deref().and_then(not_followed) {
             say!("    not followed: {}", plain(&what, 300));
         }
+        if contents.files.is_none() && platform.platform.os == "linux" {
+            say!("    not read: its layers");
+        }
         let unread = contents.files.iter().flat_map(|files| &files.unread);
         for what in unread {
             say!("    not read: {}", plain(what, 300));

@@ -171,7 +171,7 @@ async fn list(source: &impl Source, found: Found) -> Result<Listing, Failure> {
         Document::Retired(image) => {
             return Ok(Listing {
                 from: format!("manifest {}", digest.short()),
-                platforms: vec![(descriptor, retired(&digest, *image))],
+                platforms: vec![(descriptor, parse::retired(&digest, *image))],
                 digest,
             });
         }
@@ -313,17 +313,8 @@ async fn read_platform(
     let Descriptor { digest, size } = descriptor;
     match source.by_digest(digest, Some(*size)).await?.document {
         Document::Image(manifest) => read_config(source, descriptor, manifest, listed).await,
-        Document::Retired(image) => Ok(retired(digest, *image)),
+        Document::Retired(image) => Ok(parse::retired(digest, *image)),
         Document::Index(_) => Err(Failure::Invalid("its index calls an index an image")),
-    }
-}
-
-/// A manifest of schema 1 tells all that is read of it by itself.
-fn retired(digest: &Digest, (platform, contents): (Platform, Contents)) -> PlatformFacts {
-    let from = format!("manifest {}", digest.short());
-    PlatformFacts {
-        platform,
-        contents: Fact::Known(contents, Evidence::new(Strength::Stated, from)),
     }
 }
 

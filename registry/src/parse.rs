@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 
 use self::bounded::{Bounded, Count};
 pub(crate) use self::config::{config, diff_ids};
-pub(crate) use self::schema1::payload;
+pub(crate) use self::schema1::{payload, retired};
 use crate::error::Failure;
 
 /// What may stand in `Accept`: everything that [`document`] can tell apart.

@@ -168,8 +168,8 @@ fn history(step: &str) -> Option<Distribution> {
 pub fn distribution_of_reference(image: &ImageRef) -> Option<Distribution> {
     let tag = image.tag()?;
     let name = |suffix: &str| {
-        let repository = image.repository();
-        repository == suffix || repository.ends_with(&format!("/{suffix}"))
+        let before = image.repository().strip_suffix(suffix);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
     };
     let (first, rest) = image
         .repository()

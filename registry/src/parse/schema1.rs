@@ -3,7 +3,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hostfit_engine::image::{Contents, Platform};
+use hostfit_engine::fact::{Evidence, Fact, Strength};
+use hostfit_engine::image::{Contents, Digest, Platform, PlatformFacts};
 use serde::Deserialize;
 
 use super::bounded::Bounded;
@@ -58,6 +59,18 @@ pub(super) fn read(body: &[u8]) -> Result<(Platform, Contents), Failure> {
     Ok((platform, contents))
 }
 
+/// The facts of an image with such a manifest, which tells all that is read of it.
+pub(crate) fn retired(
+    digest: &Digest,
+    (platform, contents): (Platform, Contents),
+) -> PlatformFacts {
+    let from = format!("manifest {}", digest.short());
+    PlatformFacts {
+        platform,
+        contents: Fact::Known(contents, Evidence::new(Strength::Stated, from)),
+    }
+}
+
 /// That of which the digest of a signed manifest is: all but the signatures. `None` if it is not signed.
 pub(crate) fn payload(body: &[u8]) -> Option<Vec<u8>> {
     #[derive(Deserialize)]
@@ -81,4 +94,36 @@ pub(crate) fn payload(body: &[u8]) -> Option<Vec<u8>> {
     let mut payload = body.get(..protected.format_length)?.to_vec();
     payload.extend(decode(&protected.format_tail)?);
     Some(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// `expected`: platform and environment, or the sentence of the failure.
+    #[track_caller]
+    fn check(config: &Value, expected: &str) {
+        let manifest = json!({
+            "schemaVersion": 1, "architecture": "arm64", "fsLayers": [{"blobSum": "sha256:0"}],
+            "history": [{"v1Compatibility": config.to_string()}, {"v1Compatibility": "{}"}],
+        });
+        let got = match read(manifest.to_string().as_bytes()) {
+            Ok((platform, contents)) => {
+                assert!(contents.is_schema1 && contents.files.is_none());
+                format!("{platform} {:?}", contents.env)
+            }
+            Err(failure) => failure.to_string(),
+        };
+        assert!(got.contains(expected), "{got:?} instead of {expected:?}");
+    }
+
+    #[test]
+    fn the_retired_schema_has_its_config_inside() {
+        let whole = json!({"architecture": "amd64", "os": "linux", "config": {"Env": ["A=1"]}});
+        check(&whole, r#"linux/amd64 {"A": "1"}"#);
+        check(&json!({}), "linux/arm64 {}");
+        check(&json!([]), "no config that can be read");
+        check(&json!({"os": 1}), "no config that can be read");
+    }
 }
