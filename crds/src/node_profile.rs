@@ -85,6 +85,8 @@ pub struct NodeProfileStatus {
 /// What the node agent read. Only the agent of this node may write it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+// As a whole: what an agent applies leaves nothing of what somebody else wrote there.
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct AgentReport {
     /// Version of the agent.
     #[schemars(length(max = 64))]
