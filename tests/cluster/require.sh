@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Checks everything that a make target needs of the machine, and lists all that is missing at once.
-#   require.sh [rust|image|cluster] [--install]
+#   require.sh [rust|image|cluster|lab] [--install]
 #     rust      make test without root: cargo and a C compiler
 #     image     make image, make demo CLUSTER=current: the same, and what the image is made with
 #     cluster   make demo, make test as root: the same, and what the local cluster needs; this is the default
+#   lab       make lab, and its fast cases in make test: rust, image, and machines in software
 #   --install first installs the missing Debian packages (CI)
 # Exit 0: all is there; 2: something is missing; 3: the cluster needs root.
 # Services that a package starts by itself do no harm: the cluster has sockets, roots and addresses of its own.
@@ -33,6 +34,11 @@ cluster runc           runc            running containers
 cluster docker-registry docker-registry the two image registries
 cluster skopeo         skopeo          pushing images
 cluster openssl        openssl         the cluster's certificates
+lab     qemu-system-x86_64 qemu-system-x86 machines with kernels and CPUs of our choice
+lab     qemu-x86_64-static qemu-user-static programs under another kernel's number
+lab     depmod         kmod            what modules need
+lab     xz             xz-utils        unpacking modules
+lab     pip3           python3-pip     Java runtimes
 "
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 CNI_FOLDER=/usr/lib/cni
@@ -118,6 +124,7 @@ for argument in "$@"; do
     rust) PARTS=rust ;;
     image) PARTS="rust image" ;;
     cluster) ;;
+    lab) PARTS="rust image lab" ;;
     --install) INSTALL=yes ;;
     *) sed -n '2,/^set/{/^set/d;s/^# //p}' "$0" >&2; exit 64 ;;
   esac
@@ -143,6 +150,7 @@ fi
 {
   case $PARTS in
     *cluster) echo "The local cluster cannot start here. Missing:" ;;
+    *lab) echo "The lab cannot run here. Missing:" ;;
     *image) echo "The image cannot be built here. Missing:" ;;
     *) echo "Nothing can be built here. Missing:" ;;
   esac

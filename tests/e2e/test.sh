@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The end-to-end tests: the story, and what only a real cluster can show. Without root it says so, and passes.
+# The end-to-end tests: a few rules on real kernels, the story, and what only a real cluster can show. Without root it says
+# so, and passes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -8,6 +9,8 @@ if [ "$(id -u)" != 0 ]; then
   echo "test: all passed but the end-to-end tests, which were NOT run: the local cluster needs root."
   exit 0
 fi
+echo "== tests/lab/run.sh fast"
+tests/lab/run.sh fast
 if ! is_local; then
   echo "test: the end-to-end tests delete CRDs and whatever else they like, so they run in the local cluster only: unset CLUSTER" >&2
   exit 2

@@ -41,20 +41,36 @@ debian_apt() { # SUITE[:ARCHITECTURE] COMMAND …
   "$command" "${options[@]}" "$@"
 }
 
+# Brings packages into LAB/packages/SUITE, all of one architecture at once.
+debian_download() { # SUITE[:ARCHITECTURE] PACKAGE…
+  local suite=$1 cache=$LAB/packages/${1%:*} foreign= file name
+  shift
+  case $suite in *:*) foreign=_${suite#*:} ;; esac
+  rm -rf "$cache/new$foreign" && mkdir -p "$cache/new$foreign"
+  (cd "$cache/new$foreign" && debian_apt "$suite" apt-get -q download "$@" >"$LAB/download.log" 2>&1) || { cat "$LAB/download.log" >&2; return 1; }
+  for file in "$cache/new$foreign"/*.deb; do
+    name=${file##*/}
+    mv "$file" "$cache/${name%%_*}$foreign.deb"
+  done
+  rmdir "$cache/new$foreign"
+}
+
 # Unpacks packages below a folder, and notes them in the database of dpkg as installed.
 debian_take() { # SUITE FOLDER PACKAGE…
-  local suite=$1 folder=$2 cache package file foreign
-  cache=$LAB/packages/$suite
+  local suite=$1 folder=$2 cache=$LAB/packages/$1 package file missing=()
   mkdir -p "$cache" "$folder/var/lib/dpkg"
   shift 2
   for package in "$@"; do
+    [ -e "$cache/${package/:/_}.deb" ] && continue
+    case $package in
+      *:amd64) debian_download "$suite:amd64" "${package%:*}" ;;
+      *:*) debian_download "$suite:${package#*:}" "${package%:*}" ;;
+      *) missing+=("$package") ;;
+    esac
+  done
+  [ ${#missing[@]} -eq 0 ] || debian_download "$suite" "${missing[@]}"
+  for package in "$@"; do
     file=$cache/${package/:/_}.deb
-    if [ ! -e "$file" ]; then
-      rm -rf "$file.new" && mkdir "$file.new"
-      case $package in *:*) foreign=:${package#*:} ;; *) foreign= ;; esac
-      (cd "$file.new" && debian_apt "$suite$foreign" apt-get -q download "$package" >&2)
-      mv "$file.new"/*.deb "$file" && rmdir "$file.new"
-    fi
     dpkg-deb -x "$file" "$folder"
     {
       dpkg-deb -f "$file" Package Version Architecture

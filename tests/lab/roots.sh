@@ -214,6 +214,8 @@ make_root() {
     bwrap) packages bookworm bubblewrap && compile bookworm "$ROOT/app" "$PROGRAMS/ran.c" ;;
     java-*) java "${1#java-}" ;;
     systemd-*) systemd_of "$suite" ;;
+    minimal-*) packages "$suite" '?essential' ;;
+    servers-*) packages "$suite" '?essential' nginx redis-server postgresql python3 nodejs default-jre-headless ;;
     iptables-legacy-*) iptables_of "$suite" legacy ;;
     iptables-nft-*) iptables_of "$suite" nft ;;
     *) echo "lab: no root $1" >&2; return 1 ;;

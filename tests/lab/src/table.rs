@@ -247,7 +247,7 @@ fn body(rows: &[Row], prepared: Duration, ran: Duration) -> Result<String> {
                 row.image.code, row.image.case
             ));
         }
-        if let Some(why) = &row.host.known {
+        if let Some(why) = row.host.known.as_ref().filter(|_| !agrees(row)) {
             notes.push(format!(
                 "- {} differs, {}: {why}",
                 row.image.code, row.image.case

@@ -40,7 +40,11 @@ pub(crate) fn cgroups(root: &Path, version: u8) -> Result<()> {
     }
     attach("tmpfs", &place, "")?;
     for controller in controllers()? {
-        attach("cgroup", &place.join(&controller), &controller)?;
+        // Some kernels list a controller that they do not have for version 1.
+        let place = place.join(&controller);
+        if attach("cgroup", &place, &controller).is_err() {
+            fs::remove_dir(&place)?;
+        }
     }
     attach("cgroup", &place.join("systemd"), "none,name=systemd")
 }
@@ -60,6 +64,7 @@ fn hierarchies(version: u8) -> Result<Vec<String>> {
         return Ok(vec![String::new()]);
     }
     let mut all = controllers()?;
+    all.retain(|it| Path::new("/sys/fs/cgroup").join(it).exists());
     all.push("systemd".to_owned());
     Ok(all)
 }
