@@ -2,6 +2,7 @@
 # No false alarms: ordinary images on every built-in host. What runs everywhere must not be called broken anywhere.
 #   ordinary.sh          minimal systems and servers of four suites, a static Go program; rewrites its part of docs/lab.md
 #   ordinary.sh fast     one minimal system
+#   ordinary.sh ROOT…    these roots of roots.sh
 # A Fail of a technical rule (HF1xx to HF4xx) ends it with an error; every Warn of one is listed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -9,7 +10,11 @@ cd "$(dirname "$0")/../.."
 export LAB=$PWD/target/lab
 
 images="minimal-bullseye minimal-bookworm minimal-trixie minimal-sid servers-bookworm servers-trixie go-v1"
-[ "${1:-}" = fast ] && images=minimal-bookworm
+case ${1:-} in
+  '') ;;
+  fast) images=minimal-bookworm ;;
+  *) images="$*" ;;
+esac
 mkdir -p "$LAB/ordinary"
 cargo build -q --locked -p hostfit-cli
 mapfile -t hosts < <(target/debug/hostfit catalog list hosts | sed -n 's,^  \([^ ]*\)  .*,builtin/\1,p')

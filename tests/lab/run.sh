@@ -27,12 +27,12 @@ cargo build -q --locked -p hostfit-cli -p hostfit-lab
 # What was made by other scripts is made again; what was downloaded stays.
 made=$(cat tests/lab/*.sh tests/lab/programs/* | sha256sum)
 if [ "$(cat target/lab/made 2>/dev/null)" != "$made" ]; then
-  rm -rf target/lab/{kernels,roots,layouts,development,profiles}
+  rm -rf target/lab/{kernels,roots,layouts,ordinary,development,profiles}
   mkdir -p target/lab && echo "$made" >target/lab/made
 fi
 lab() { target/debug/hostfit-lab --hostfit target/debug/hostfit --guest target/$TARGET/dist/lab-guest "$@"; }
 case ${1:-} in
-  '') lab --table docs/lab.md ;;
-  fast) lab --fast ;;
+  '') lab --table docs/lab.md && tests/lab/ordinary.sh ;;
+  fast) lab --fast && tests/lab/ordinary.sh fast ;;
   *) lab "$@" ;;
 esac
