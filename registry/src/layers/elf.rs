@@ -341,7 +341,7 @@ mod tests {
         };
         assert_eq!(version(b"\0x.y\x001.2.5\0").as_deref(), Some("1.2.5"));
         assert_eq!(version(b"\0\0\x80=1.2.3\0").as_deref(), Some("1.2.3"));
-        assert_eq!(version(b"\x001.2\0127.0.0.1\0 2.3.4\0"), None);
+        assert_eq!(version(b"\x001.2\x00127.0.0.1\0 2.3.4\0"), None);
     }
 
     #[test]
