@@ -5,7 +5,7 @@
 //! sourced.
 
 use crate::fact::{Evidence, Fact, Strength};
-use crate::files::LibcKind;
+use crate::files::{LibcKind, Program};
 use crate::finding::{Code, Severity};
 use crate::matrix::{Cell, Outcome, Said, unproven, unsourced};
 
@@ -46,24 +46,16 @@ pub(super) fn needed(cell: &Cell<'_>) -> Option<u8> {
 
 /// By the marks of what starts and of its libc. `None` if the files do not tell: then the distribution's table does.
 fn by_files(cell: &Cell<'_>) -> Option<Option<Need>> {
-    let program = cell.program();
     if let Some(program) = cell.static_program() {
         // Whatever it stands on, it runs only its own code.
-        return Some(program.cpu_level.map(|level| Need {
-            level,
-            what: "its program".to_owned(),
-            evidence: program.evidence(),
-            doubt: None,
-        }));
+        return Some(of_program(program, UNCHECKED));
     }
     let libc = cell.libc()?;
-    let own = program.and_then(|program| Some((program.cpu_level?, program)));
-    let of_program = own.map(|(level, program)| Need {
-        level,
-        what: "its program".to_owned(),
-        evidence: program.evidence(),
-        doubt: None,
-    });
+    let doubt = match libc.glibc() {
+        Some(version) if version.is_at_least(CHECKS_MARKS) => None,
+        Some(_) | None => UNCHECKED,
+    };
+    let program = cell.program().and_then(|it| of_program(it, doubt));
     let of_libc = libc.cpu_level.map(|level| Need {
         level,
         what: match &libc.version {
@@ -73,13 +65,40 @@ fn by_files(cell: &Cell<'_>) -> Option<Option<Need>> {
         evidence: libc.evidence(),
         doubt: None,
     });
-    match (of_program, of_libc) {
+    match (program, of_libc) {
         (Some(program), Some(libc)) if program.level > libc.level => Some(Some(program)),
         (_, Some(libc)) => Some(Some(libc)),
-        // musl has no levels; a glibc without the property may be built for one all the same.
-        (of_program, None) if libc.kind == LibcKind::Musl => Some(of_program),
-        (_, None) => None,
+        // musl has no levels.
+        (program, None) if libc.kind == LibcKind::Musl => Some(program),
+        // A glibc without the mark may be built for a level all the same.
+        (program, None) => {
+            let table = by_distribution(cell);
+            let needs_more =
+                |table: &Need| program.as_ref().is_none_or(|it| it.level < table.level);
+            match table.filter(needs_more) {
+                Some(table) => Some(Some(table)),
+                None => program.map(Some),
+            }
+        }
     }
+}
+
+/// The first glibc that looks at the mark of each program and library (commit ecce11aa07).
+pub(super) const CHECKS_MARKS: &str = "2.33";
+
+/// Nobody looks at the mark: neither musl, nor an older glibc, nor anything in a static program (shown in the lab).
+const UNCHECKED: Option<&str> = Some(
+    "nothing looks at its mark: it ends only where it uses what the CPU lacks, so try it there",
+);
+
+/// What the mark of a program says.
+fn of_program(program: &Program, doubt: Option<&'static str>) -> Option<Need> {
+    Some(Need {
+        level: program.cpu_level?,
+        what: "its program".to_owned(),
+        evidence: program.evidence(),
+        doubt,
+    })
 }
 
 fn by_distribution(cell: &Cell<'_>) -> Option<Need> {

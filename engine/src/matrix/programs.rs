@@ -4,13 +4,10 @@
 use crate::fact::{Evidence, Strength};
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
-use crate::matrix::{Cell, Outcome, Said, runnable};
+use crate::matrix::{Cell, Outcome, Said, cpu_level, runnable};
 use crate::version::DottedVersion;
 
 const AMD64: &str = "amd64";
-
-/// The first glibc that looks at the mark of each library (commit ecce11aa07).
-const CHECKS_LIBRARIES: &str = "2.33";
 
 /// HF102: `CPU ISA level is lower than required`.
 pub(super) fn library(cell: &Cell<'_>) -> Outcome {
@@ -23,7 +20,7 @@ pub(super) fn library(cell: &Cell<'_>) -> Outcome {
     // Older loaders do not look; where libc needs as much, HF101 has said it.
     let looks = libc
         .glibc()
-        .is_some_and(|it| it.is_at_least(CHECKS_LIBRARIES));
+        .is_some_and(|it| it.is_at_least(cpu_level::CHECKS_MARKS));
     if !looks || libc.cpu_level >= Some(object.value) {
         return Outcome::Compatible;
     }
