@@ -39,7 +39,9 @@ app shop/ledger:1 --base bases/rhel6:6.10 --label name=ledger --label version=3.
 # No label, no annotation, no base that anybody follows: only their files tell that the one is Debian 10, and that the
 # program of the other is made for newer CPUs than those of the pool.
 base shop/quiet:1 debian 10
-musl-gcc -static -Os -s -Wl,-z,x86-64-v3 -o "$WORK/program" "$HERE/../cluster/pause.c"
+gcc -Os -s -Wl,-z,x86-64-v3 -o "$WORK/program" "$HERE/../cluster/pause.c"
+install -D "$(gcc -print-file-name=ld-linux-x86-64.so.2)" "$WORK/shop_fast_1/lib64/ld-linux-x86-64.so.2"
+install -D "$(gcc -print-file-name=libc.so.6)" "$WORK/shop_fast_1/lib64/libc.so.6"
 base shop/fast:1 debian 12
 app shop/arm:1 --base bases/ubi8:8.10 --arch arm64
 [ "${CLUSTER:-local}" = current ] || app team/secret:1 --base bases/ubi8:8.10 --private
