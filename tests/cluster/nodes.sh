@@ -54,7 +54,7 @@ node_manifest() { # POOL NAME
     {cpu: "32", memory: "256Gi", pods: "110"} as $room
     | {apiVersion: "v1", kind: "Node",
        metadata: {name: $name, annotations: {"kwok.x-k8s.io/node": "fake"},
-         labels: {pool: $pool, "kubernetes.io/hostname": $name, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux"} + $cpu},
+         labels: ({pool: $pool, "kubernetes.io/hostname": $name, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux"} + $cpu)},
        spec: {taints: [{key: "kwok.x-k8s.io/node", value: "fake", effect: "NoSchedule"}]},
        status: {allocatable: $room, capacity: $room, nodeInfo: $info}}'
 }

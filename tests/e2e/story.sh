@@ -63,7 +63,7 @@ tell "$(warnings)"
 check "the message names image, host and code" grep -q 'HF502 container app stands on rhel 6.10; rhel94-k514 (3 nodes) is rhel 9.4' "$OUTPUT"
 check "the message names a fix" grep -q 'fix: ' "$OUTPUT"
 check "fast is refused, by its files alone" refused fast shop/fast:1 rhel9
-check "and the message says so" grep -q 'HF101 container app needs CPU level x86-64-v3; rhel94-k514 (3 nodes) has v2' "$OUTPUT"
+check "and the message says so" grep -q 'HF101 container app needs CPU level x86-64-v3 (its program); rhel94-k514 (3 nodes) has v2' "$OUTPUT"
 tell "$(warnings | grep -A1 HF101)"
 if has_private_registry; then
   eventually 30 "the private image is read" pod_is secret-2 "" rhel9 "$PRIVATE_REGISTRY/team/secret:1" Pass

@@ -30,6 +30,8 @@ impl From<ImageProfile> for KeptImageProfile {
         let metadata = ObjectMeta {
             name: metadata.name,
             uid: metadata.uid,
+            // Without it a watch does not know where it is.
+            resource_version: metadata.resource_version,
             ..ObjectMeta::default()
         };
         let digest = spec.digest.clone();
@@ -96,5 +98,23 @@ impl Resource for KeptImageProfile {
     }
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_watch_needs_is_kept_and_the_rest_is_packed() {
+        let json = r#"{"metadata": {"name": "aaaaaaaaaaaa", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
+            "spec": {"repository": "a.example/x", "digest": "sha256:x"}, "status": {"readBy": "1"}}"#;
+        let kept: KeptImageProfile = serde_json::from_str(json).unwrap();
+        assert_eq!(kept.meta().resource_version.as_deref(), Some("7"));
+        assert_eq!(kept.meta().labels, None);
+        assert_eq!(kept.digest(), None, "not a digest");
+        let whole = kept.unpacked().unwrap();
+        assert_eq!(whole.spec.repository, "a.example/x");
+        assert_eq!(whole.status.unwrap().read_by, "1");
     }
 }
