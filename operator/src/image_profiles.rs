@@ -24,7 +24,7 @@ use crate::world::World;
 
 mod plan;
 
-use plan::{Have, Step};
+use plan::{Have, Plan, Step};
 
 /// Between two looks: changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(500);
@@ -122,7 +122,8 @@ impl ImageProfiles {
         };
         have.remember(profiles, platforms);
         let time = Time(jiff::Timestamp::now());
-        let steps = plan::plan(&in_use, have, &time, self.keep_unused);
+        let Plan { steps, pause } = plan::plan(&in_use, have, &time, self.keep_unused);
+        next = pause.map_or(next, |pause| next.min(now + pause));
         let open: BTreeSet<_> = steps.iter().filter_map(Step::inspects).collect();
         work.rests
             .retain(|digest, rest| rest.until.is_none() || open.contains(digest));

@@ -17,7 +17,14 @@ use kube::ResourceExt;
 
 use super::InUse;
 
-/// What is to be done.
+/// What is to be done now, and how long nothing more is to be done by itself.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) pause: Option<Duration>,
+}
+
+/// One thing to do.
 pub(super) enum Step {
     /// Read the layers of an image.
     Inspect(Digest, ImageRef),
@@ -110,8 +117,9 @@ fn is_whole(facts: &ImageFacts, platforms: &Platforms) -> bool {
 }
 
 /// What is to be done now.
-pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duration) -> Vec<Step> {
-    let mut steps = Vec::new();
+pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duration) -> Plan {
+    let mut plan = Plan::default();
+    let steps = &mut plan.steps;
     for (digest, image) in &in_use.images {
         match have.entries.get(digest) {
             Some(entry) if entry.unused_since.is_some() => steps.extend(entry.marked(None)),
@@ -122,7 +130,7 @@ pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duratio
     steps.extend(have.lost.iter().cloned().map(Step::Delete));
     // While an image is still being asked for, nobody can say what is unused.
     if !in_use.is_complete {
-        return steps;
+        return plan;
     }
     let unused = have.entries.iter();
     for (_, entry) in unused.filter(|(digest, _)| !in_use.images.contains_key(digest)) {
@@ -130,13 +138,16 @@ pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duratio
             None => steps.extend(entry.marked(Some(now))),
             Some(since) => {
                 let age = now.0.duration_since(since.0).unsigned_abs();
-                if age >= keep_unused {
-                    steps.push(Step::Delete(Arc::clone(&entry.profile)));
+                match keep_unused.checked_sub(age) {
+                    Some(left) if !left.is_zero() => {
+                        plan.pause = Some(plan.pause.map_or(left, |pause| pause.min(left)));
+                    }
+                    _ => steps.push(Step::Delete(Arc::clone(&entry.profile))),
                 }
             }
         }
     }
-    steps
+    plan
 }
 
 /// The profile of an image whose layers were read; nothing if it has too many platforms.

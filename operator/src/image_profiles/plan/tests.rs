@@ -67,8 +67,9 @@ fn check(used: &str, is_complete: bool, there: Vec<Arc<KeptImageProfile>>, expec
     };
     let mut have = Have::default();
     have.remember(there, &amd64());
-    let steps = plan(&in_use, &have, &time(60), KEEP);
-    let mut words: Vec<_> = steps
+    let plan = plan(&in_use, &have, &time(60), KEEP);
+    let mut words: Vec<_> = plan
+        .steps
         .iter()
         .map(|step| match step {
             Step::Inspect(_, image) => format!("inspect {}", image.repository()),
@@ -85,6 +86,10 @@ fn check(used: &str, is_complete: bool, there: Vec<Arc<KeptImageProfile>>, expec
         })
         .collect();
     words.sort();
+    words.extend(
+        plan.pause
+            .map(|pause| format!("look in {} s", pause.as_secs())),
+    );
     assert_eq!(words.join(", "), expected);
 }
 
@@ -97,7 +102,7 @@ fn what_is_used_and_not_known_is_inspected() {
 #[test]
 fn what_is_unused_is_marked_and_goes_after_its_time() {
     check("", true, vec![kept('a', None)], "unused a");
-    check("", true, vec![kept('a', Some(time(1)))], "");
+    check("", true, vec![kept('a', Some(time(1)))], "look in 60 s");
     check("", true, vec![kept('a', Some(time(0)))], "delete a");
     check("a", true, vec![kept('a', Some(time(0)))], "used a");
 }
