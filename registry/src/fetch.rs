@@ -8,9 +8,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
 use hostfit_engine::files::Files;
-use hostfit_engine::image::{
-    Contents, Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start,
-};
+use hostfit_engine::image::{Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start};
 
 use crate::cache::Cache;
 use crate::client::{Found, Session, WRONG_DIGEST};
