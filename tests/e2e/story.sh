@@ -45,7 +45,7 @@ eventually 60 "layers are read" profiles_of 3
 pod quiet shop/quiet:1 rhel9
 check "quiet warns HF501, by its files alone" warned HF501
 check "quiet is annotated" annotation_is quiet findings HF501
-tell "$(warnings)"
+tell "by its files alone: $(warnings)"
 if has_private_registry; then
   pod secret "" rhel9 "$PRIVATE_REGISTRY/team/secret:1"
   check "secret warns HF901" warned HF901
@@ -64,7 +64,7 @@ check "the message names image, host and code" grep -q 'HF502 container app stan
 check "the message names a fix" grep -q 'fix: ' "$OUTPUT"
 check "fast is refused, by its files alone" refused fast shop/fast:1 rhel9
 check "and the message says so" grep -q 'HF101 container app needs CPU level x86-64-v3 (its program); rhel94-k514 (3 nodes) has v2' "$OUTPUT"
-tell "$(warnings | grep -A1 HF101)"
+tell "by its files alone: $(warnings | grep -A1 'HF101 container' | sed 's/^ *//')"
 if has_private_registry; then
   eventually 30 "the private image is read" pod_is secret-2 "" rhel9 "$PRIVATE_REGISTRY/team/secret:1" Pass
   tell "secret-2: $(annotations secret-2)"
