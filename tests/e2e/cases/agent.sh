@@ -23,7 +23,7 @@ check "and which says what is missing" profile "$NODE" 'any(.status.conditions[]
 before=$(host_profile)
 
 # With it. /usr/lib, /boot and /sys are on every machine.
-helm upgrade hostfit charts/hostfit -n hostfit --wait --timeout 90s --reuse-values --set agent.enabled=true >/dev/null
+helm upgrade hostfit charts/hostfit -n hostfit --wait --timeout 180s --reuse-values --set agent.enabled=true >/dev/null
 # No kubelet runs pods of fake nodes.
 agent=$(kubectl get pods -n hostfit -l app.kubernetes.io/component=agent --field-selector "spec.nodeName=$NODE" -o jsonpath='{.items[0].metadata.name}')
 agent_runs() { [ "$(kubectl get pod -n hostfit "$agent" -o jsonpath='{.status.phase}')" = Running ]; }
@@ -94,6 +94,6 @@ kubectl delete crd nodefeatures.nfd.k8s-sigs.io --timeout 30s >/dev/null
 eventually 30 "and gone with them" profile "$OTHER" '.status.facts.cpuLevel == null'
 
 # Switched off, what agents read once does not count any more.
-helm upgrade hostfit charts/hostfit -n hostfit --wait --timeout 90s --reuse-values --set agent.enabled=false >/dev/null
+helm upgrade hostfit charts/hostfit -n hostfit --wait --timeout 180s --reuse-values --set agent.enabled=false >/dev/null
 eventually 40 "facts of agents that are gone do not count" profile "$NODE" '.status.facts.cgroup == null and .status.sources.kernel == "NodeStatus"'
 uninstall
