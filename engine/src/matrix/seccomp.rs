@@ -25,6 +25,8 @@ struct Call {
     containerd: Vec<First>,
     docker: Vec<First>,
     libseccomp: Option<First>,
+    /// Why an image of which all that is known may not make the call.
+    doubt: Option<&'static str>,
 }
 
 /// A version as it is written, and as it is compared for each pair of image and host.
@@ -46,6 +48,8 @@ static CLONE3: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.4.10", "1.5.6", "1.6.0"]),
     docker: firsts(&["20.10.10", "23.0"]),
     libseccomp: None,
+    // Shown in the lab: what makes neither threads nor, by posix_spawn, other processes runs.
+    doubt: Some("only what makes threads calls it, and no file says so: try it there"),
 });
 
 static FACCESSAT2: LazyLock<Call> = LazyLock::new(|| Call {
@@ -56,6 +60,7 @@ static FACCESSAT2: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.3.8", "1.4.1", "1.5.0"]),
     docker: firsts(&["20.10.0"]),
     libseccomp: first("2.4.4"),
+    doubt: None,
 });
 
 static STATX: LazyLock<Call> = LazyLock::new(|| Call {
@@ -66,6 +71,7 @@ static STATX: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.1.7", "1.2.6", "1.3.0"]),
     docker: firsts(&["18.04"]),
     libseccomp: first("2.4.0"),
+    doubt: None,
 });
 
 static CLOCK_GETTIME64: LazyLock<Call> = LazyLock::new(|| Call {
@@ -76,6 +82,7 @@ static CLOCK_GETTIME64: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.3.8", "1.4.0"]),
     docker: firsts(&["19.03.9"]),
     libseccomp: first("2.4.2"),
+    doubt: None,
 });
 
 static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
@@ -88,6 +95,7 @@ static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.4.4", "1.5.0"]),
     docker: firsts(&["23.0"]),
     libseccomp: None,
+    doubt: None,
 });
 
 fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
@@ -214,7 +222,7 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
             library.unwrap_or_default()
         ),
         evidence: Some(evidence),
-        doubt: None,
+        doubt: call.doubt,
     })
 }
 
