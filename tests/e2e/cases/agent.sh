@@ -8,7 +8,7 @@ make_pools
 push_images
 create_namespace "$NS"
 NODE=$(kubectl get nodes -o json | jq -r '[.items[] | select(.metadata.labels.pool | not)][0].metadata.name')
-OTHER=rhel9-1
+OTHER=amzn2-1
 
 profile() { kubectl get nprof "$1" -o json | jq -e "$2"; }
 host_profile() { kubectl get nprof "$NODE" -o jsonpath='{.status.hostProfileName}'; }
