@@ -9,8 +9,8 @@ trap 'load_stop 2>/dev/null || true; rm -rf "$OUTPUT" "$SCRATCH"' EXIT
 
 # In the local cluster's network, or as you are.
 kubectl() { $CONTEXT "$(type -P kubectl)" "$@"; }
-# Helm tells of the link to the CRDs each time.
-helm() { $CONTEXT "$(type -P helm)" "$@" 2> >(grep -v 'found symbolic link' >&2); }
+# Helm tells of the link to the CRDs each time. A pipe, so that all it says has been said when it is done.
+helm() { { $CONTEXT "$(type -P helm)" "$@" 2>&1 >&3 3>&- | sed -u '/found symbolic link/d' >&2; } 3>&1; }
 
 now() { date +%s; }
 since() { echo $(($(date +%s) - $1)); }
