@@ -168,15 +168,16 @@ impl ImageProfiles {
     fn profile(&self, image: &ImageRef, whole: &Inspected) -> Option<ImageProfile> {
         let digest = &whole.facts.digest;
         let store = self.world.image_profiles.store();
-        let is_free = |name: &&str| {
-            let there = store.and_then(|store| store.get(&ObjectRef::new(name)));
-            there.is_none_or(|there| there.is_about(digest))
-        };
+        let there = |name: &str| store.and_then(|store| store.get(&ObjectRef::new(name)));
+        let is_free = |name: &&str| there(name).is_none_or(|there| there.is_about(digest));
         let name = image_profile::names(digest).into_iter().find(is_free)?;
+        // Where it was first read cannot be changed.
+        let before = there(name).and_then(|there| there.unpacked());
+        let repository = before.map_or_else(|| image.name(), |before| before.spec.repository);
         let bases = self.world.bases.state().unwrap_or_default();
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
         let now = Time(jiff::Timestamp::now());
-        plan::profile(name, image, whole, &catalog, &now)
+        plan::profile(name, repository, image, whole, &catalog, &now)
     }
 }
 

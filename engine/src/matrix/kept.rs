@@ -8,6 +8,9 @@ use crate::matrix::{cgroups, cuda, java, limits, programs, rights};
 /// Longest label, variable or step of the history that is kept, in bytes. Longer ones hold no version and no reference.
 const LONGEST: usize = 512;
 
+/// Variables that are kept. There are few names, but any number of NVIDIA's demands.
+const MOST_VARIABLES: usize = 48;
+
 impl Contents {
     /// The part of it by which it is judged: the same findings come of it as of the whole.
     ///
@@ -32,10 +35,11 @@ impl Contents {
             zstd: self.zstd,
             is_schema1: self.is_schema1,
             labels: labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
-            env: env.collect(),
+            env: env.take(MOST_VARIABLES).collect(),
             history: first.cloned().collect(),
             start: Start {
-                command: java_limits(start.command.iter().map(String::as_str)),
+                // A shell is given a whole line in one word.
+                command: java_limits(start.command.iter().flat_map(|it| it.split_whitespace())),
                 path: None,
                 folder: String::new(),
                 user: start.user.chars().take(LONGEST).collect(),
@@ -101,7 +105,7 @@ mod tests {
             ]),
             history: text(&["RUN make", "ADD alpine-minirootfs-3.20.1-x86_64.tar.gz /"]),
             start: Start {
-                command: text(&["java", "-XX:MaxRAMPercentage=50", "--password=secret"]),
+                command: text(&["sh", "-c", "java -Dpassword=secret -XX:MaxRAMPercentage=50"]),
                 path: Some("/bin".to_owned()),
                 folder: "/app".to_owned(),
                 user: "1001".to_owned(),

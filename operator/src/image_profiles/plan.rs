@@ -135,7 +135,11 @@ pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duratio
     let unused = have.entries.iter();
     for (_, entry) in unused.filter(|(digest, _)| !in_use.images.contains_key(digest)) {
         match &entry.unused_since {
-            None => steps.extend(entry.marked(Some(now))),
+            // One that was never finished is worth nothing.
+            None => {
+                let marked = entry.marked(Some(now));
+                steps.push(marked.unwrap_or_else(|| Step::Delete(Arc::clone(&entry.profile))));
+            }
             Some(since) => {
                 let age = now.0.duration_since(since.0).unsigned_abs();
                 match keep_unused.checked_sub(age) {
@@ -153,6 +157,7 @@ pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duratio
 /// The profile of an image whose layers were read; nothing if it has too many platforms.
 pub(super) fn profile(
     name: &str,
+    repository: String,
     image: &ImageRef,
     whole: &Inspected,
     catalog: &Catalog,
@@ -180,7 +185,7 @@ pub(super) fn profile(
         message: problem.map(|it| plain(&it, 512)).unwrap_or_default(),
     };
     let spec = ImageProfileSpec {
-        repository: image.name(),
+        repository,
         digest: whole.facts.digest.to_string(),
     };
     let mut profile = ImageProfile::new(name, spec);

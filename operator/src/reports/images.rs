@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_engine::fact::{Fact, Gap};
-use hostfit_engine::image::ImageRef;
+use hostfit_engine::image::{Digest, ImageRef};
 use hostfit_registry::{Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -45,6 +45,8 @@ pub(crate) struct ImageCounts {
 #[derive(Default)]
 struct Entry {
     facts: Option<SharedFacts>,
+    /// What it led to last. A registry that is down takes no image out of use.
+    digest: Option<Digest>,
     due: Option<Instant>,
     flying: bool,
 }
@@ -77,10 +79,10 @@ impl Images {
 
     /// The images by what they resolve to.
     pub(crate) fn in_use(&self, is_complete: bool) -> InUse {
-        let resolved = self.book.iter().filter_map(|(image, entry)| {
-            let digest = &entry.facts.as_ref()?.value()?.digest;
-            Some((digest.clone(), image.clone()))
-        });
+        let resolved = self
+            .book
+            .iter()
+            .filter_map(|(image, entry)| Some((entry.digest.clone()?, image.clone())));
         // Of several references the first, so that the answer does not change by chance.
         let mut images = BTreeMap::new();
         for (digest, image) in resolved {
@@ -174,6 +176,8 @@ impl Images {
         // An answer that did not come in time says nothing new: what was known stays.
         let late = matches!(facts.as_ref(), Fact::Unknown(Gap::NotFetchedInTime));
         if !late {
+            let digest = facts.value().map(|facts| facts.digest.clone());
+            entry.digest = digest.or(entry.digest.take());
             entry.facts = Some(facts);
         }
     }

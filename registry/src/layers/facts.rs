@@ -30,6 +30,8 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
         ..Files::default()
     };
     if let Some(first) = start.command.first().filter(|_| files.program.is_none()) {
+        // The first word of what may be a whole command line, which may hold anything.
+        let first = first.split_whitespace().next().unwrap_or_default();
         let what = format!("the entrypoint {first} leads to no program in the image");
         files.unread.push(what);
     }

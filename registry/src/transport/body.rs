@@ -1,10 +1,16 @@
 //! The body of an answer, into memory or to who reads it piece by piece.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use reqwest::Response;
+use tokio::time::timeout;
 
 use super::{Attempt, Budget, Call, Reply, attempt};
 use crate::error::Failure;
+
+/// Longest pause between two pieces of a body.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Counts what really comes; the declared length only saves the trouble.
 pub(super) async fn read(
@@ -30,7 +36,14 @@ pub(super) async fn read(
             let again = again && call.sink.is_none();
             Attempt { failure, again }
         };
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        loop {
+            // What streams has only the budget's deadline: it must at least go on.
+            let chunk = timeout(IDLE, response.chunk()).await.map_err(|_| {
+                Attempt::from(Failure::NoAnswer("nothing more came of a body".to_owned()))
+            })?;
+            let Some(chunk) = chunk.map_err(failed)? else {
+                break;
+            };
             count += chunk.len() as u64;
             if count > call.limit {
                 return Err(TOO_LARGE.into());

@@ -52,7 +52,15 @@ fn kept(letter: char, unused_since: Option<Time>) -> Arc<KeptImageProfile> {
     let whole = inspected(letter, Some(Files::default()));
     let name = letter.to_string().repeat(12);
     let catalog = Catalog::default();
-    let mut profile = profile(&name, &image(letter), &whole, &catalog, &time(0)).unwrap();
+    let mut profile = profile(
+        &name,
+        image(letter).name(),
+        &image(letter),
+        &whole,
+        &catalog,
+        &time(0),
+    )
+    .unwrap();
     profile.status.as_mut().unwrap().unused_since = unused_since;
     Arc::new(profile.into())
 }
@@ -108,6 +116,15 @@ fn what_is_unused_is_marked_and_goes_after_its_time() {
 }
 
 #[test]
+fn what_was_never_finished_goes_at_once_when_it_is_unused() {
+    let mut bare = kept('a', None).unpacked().unwrap();
+    bare.status = None;
+    let bare = Arc::new(KeptImageProfile::from(bare));
+    check("", true, vec![Arc::clone(&bare)], "delete a");
+    check("a", true, vec![bare], "inspect a");
+}
+
+#[test]
 fn nothing_is_unused_while_an_image_is_still_asked_for() {
     check("", false, vec![kept('a', Some(time(0)))], "");
     check("b", false, vec![kept('a', None)], "inspect b");
@@ -117,7 +134,15 @@ fn nothing_is_unused_while_an_image_is_still_asked_for() {
 fn what_nobody_can_find_goes() {
     let whole = inspected('a', Some(Files::default()));
     let catalog = Catalog::default();
-    let misnamed = profile("mine", &image('a'), &whole, &catalog, &time(0)).unwrap();
+    let misnamed = profile(
+        "mine",
+        "a".to_owned(),
+        &image('a'),
+        &whole,
+        &catalog,
+        &time(0),
+    )
+    .unwrap();
     check(
         "a",
         true,
@@ -151,7 +176,15 @@ fn a_profile_says_what_tables_show() {
         ..Files::default()
     };
     let whole = inspected('a', Some(files));
-    let made = profile("x", &image('a'), &whole, &Catalog::default(), &time(0)).unwrap();
+    let made = profile(
+        "x",
+        "a".to_owned(),
+        &image('a'),
+        &whole,
+        &Catalog::default(),
+        &time(0),
+    )
+    .unwrap();
     let status = made.status.unwrap();
     assert_eq!(status.distro.as_deref(), Some("rhel-10.0"));
     assert_eq!(status.conditions[0].reason, "LayersRead");
