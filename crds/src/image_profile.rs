@@ -75,10 +75,6 @@ pub struct ImageProfileStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub base_image: Option<String>,
-    /// What of the registry's list of platforms this is: an index, or one manifest.
-    #[serde(default)]
-    #[schemars(length(max = 255))]
-    pub evidence: String,
     /// The platforms, in the order of the index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

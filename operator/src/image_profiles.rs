@@ -45,7 +45,7 @@ pub(crate) struct InUse {
     pub(crate) images: BTreeMap<Digest, ImageRef>,
     /// The platforms of the cluster's hosts.
     pub(crate) platforms: Option<Platforms>,
-    /// Whether these are all: no image is being asked for, and none could not be resolved.
+    /// Whether these are all: no image is still being asked for the first time.
     pub(crate) is_complete: bool,
 }
 

@@ -90,7 +90,7 @@ fn profile(number: usize) -> anyhow::Result<KeptImageProfile> {
         },
         "spec": {"repository": format!("registry.example/team-{number}/application"), "digest": digest(200)},
         "status": {
-            "distro": "debian-12", "libc": "glibc-2.36", "evidence": "", "platforms": [platform], "readBy": READ_BY,
+            "distro": "debian-12", "libc": "glibc-2.36", "platforms": [platform], "readBy": READ_BY,
             "inspectedTime": "2026-11-25T10:00:00Z",
             "conditions": [{"type": "Inspected", "status": "True", "reason": "LayersRead", "message": "", "lastTransitionTime": "2026-11-25T10:00:00Z"}],
         },
