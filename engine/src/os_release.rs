@@ -11,6 +11,7 @@ pub const PATHS: &[&str] = &[
     "etc/centos-release",
     "etc/redhat-release",
     "etc/system-release",
+    "etc/system-release-cpe",
     "etc/SuSE-release",
     "etc/lsb-release",
     "etc/debian_version",
@@ -34,6 +35,7 @@ pub fn identify<'a>(
             "etc/debian_version" => Some(Distribution::new("debian", debian_version(text))),
             "etc/alpine-release" => Some(Distribution::new("alpine", text.trim())),
             "etc/arch-release" => Some(Distribution::new("arch", "")),
+            "etc/system-release-cpe" => platform_name(text),
             _ => release_line(text),
         };
         Some((told?, *path))
@@ -114,6 +116,24 @@ fn release_line(text: &str) -> Option<Distribution> {
     let mut words = line.split_whitespace();
     let version = words.find(|word| word.parse::<DottedVersion>().is_ok());
     Some(Distribution::new(*id, version.unwrap_or_default()))
+}
+
+/// `cpe:/o:centos:linux:6:GA`: the platform's name as vendors of security data write it.
+fn platform_name(text: &str) -> Option<Distribution> {
+    let mut parts = text.trim().strip_prefix("cpe:/o:")?.split(':');
+    let id = match (parts.next()?, parts.next()?) {
+        ("redhat", "enterprise_linux") => "rhel",
+        ("centos", _) => "centos",
+        ("oracle", _) => "ol",
+        ("amazon", _) => "amzn",
+        ("fedoraproject", _) => "fedora",
+        ("scientificlinux", _) => "scientific",
+        _ => return None,
+    };
+    // `6server` is release 6 of a variant.
+    let release = parts.next().unwrap_or_default();
+    let version = release.trim_end_matches(|c: char| !c.is_ascii_digit());
+    Some(Distribution::new(id, version))
 }
 
 /// Three lines: name and architecture, `VERSION = 11`, `PATCHLEVEL = 4`.

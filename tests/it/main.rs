@@ -7,3 +7,4 @@ mod generated;
 mod layers;
 mod matrix;
 mod registry;
+mod release_files;
