@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # No false alarms: ordinary images on every built-in host. What runs everywhere must not be called broken anywhere.
-#   ordinary.sh          minimal systems and servers of four suites, a static Go program; rewrites its part of docs/lab.md
+#   ordinary.sh          minimal systems and servers of four suites, static programs of Go and Rust; rewrites its part of docs/lab.md
 #   ordinary.sh fast     one minimal system
 #   ordinary.sh ROOT…    these roots of roots.sh
 # A Fail of a technical rule (HF1xx to HF4xx) ends it with an error; every Warn of one is listed.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 . image/oci.sh
 export LAB=$PWD/target/lab
 
-images="minimal-bullseye minimal-bookworm minimal-trixie minimal-sid servers-bookworm servers-trixie go-v1"
+images="minimal-bullseye minimal-bookworm minimal-trixie minimal-sid servers-bookworm servers-trixie go-v1 rust-static"
 case ${1:-} in
   '') ;;
   fast) images=minimal-bookworm ;;
@@ -25,8 +25,10 @@ for image in $images; do
   layout=$LAB/ordinary/$image
   if [ ! -e "$layout" ]; then
     [ -e "$LAB/roots/$image" ] || tests/lab/roots.sh "$image"
-    command='["/bin/bash"]'
-    [ "$image" != go-v1 ] || command='["/app"]'
+    case $image in
+      go-* | rust-*) command='["/app"]' ;;
+      *) command='["/bin/bash"]' ;;
+    esac
     oci_image "$layout" "$LAB/roots/$image" "{\"config\": {\"Entrypoint\": $command}}" >/dev/null
   fi
   target/debug/hostfit check image "oci:$layout" --host "$all" -o json >"$LAB/ordinary/$image.json" || [ $? = 1 ]

@@ -195,6 +195,7 @@ make_root() {
     noted-bookworm) with_library bookworm "$PROGRAMS/note.c" -DMAJOR=6 -DMINOR=5 ;;
     raised-note) raised_note 5 15 ;;
     go-v[1-4]) go_program "${1#go-}" ;;
+    rust-static) mkdir -p "$ROOT" && rustc -O --target x86_64-unknown-linux-musl "$PROGRAMS/ran.rs" -o "$ROOT/app" ;;
     ran-*) program "$suite" ran.c ;;
     static-*) busybox "$suite" amd64 ;;
     threads-*) program "$suite" threads.c -pthread ;;
