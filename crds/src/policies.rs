@@ -7,7 +7,7 @@ use hostfit_engine::policy::{Mode, Policy};
 use kube::ResourceExt;
 
 use crate::names;
-use crate::support_matrix::{MatrixError, SupportMatrix, SupportMatrixSpec};
+use crate::support_matrix::{MatrixError, SupportMatrix};
 
 /// The policies of the cluster. A matrix that cannot be read keeps its last good state, or
 /// without one its mode and packs.
@@ -34,7 +34,7 @@ impl Policies {
         let mut errors = HashMap::new();
         let mut read = Vec::new();
         for matrix in matrices {
-            match Policy::try_from(&matrix.spec) {
+            match matrix.policy() {
                 Ok(policy) => read.push((matrix, policy)),
                 Err(error) => {
                     let name = matrix.name_any();
@@ -44,13 +44,11 @@ impl Policies {
                         .find(|(last, _)| last.name_any() == name);
                     // After a restart there is no last good state: mode and packs hold, the rows do not.
                     let without_rows = || {
-                        let spec = SupportMatrixSpec {
-                            rules: Vec::new(),
-                            ..matrix.spec.clone()
-                        };
-                        Policy::try_from(&spec)
-                            .ok()
-                            .map(|policy| (matrix.clone(), policy))
+                        let mut without = (*matrix).clone();
+                        without.spec.rules.clear();
+                        without.spec.rules_version = None;
+                        let policy = without.policy().ok()?;
+                        Some((matrix.clone(), policy))
                     };
                     read.extend(before.cloned().or_else(without_rows));
                     errors.insert(name, error);

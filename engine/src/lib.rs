@@ -30,7 +30,7 @@ pub mod version;
 pub mod workload;
 
 /// The version of the rules and tables that are compiled in.
-pub const RULES_VERSION: &str = "2026.11.1";
+pub const RULES_VERSION: &str = "2026.11.2";
 
 /// The day on which that version was published.
-pub const RULES_PUBLISHED: &str = "2026-11-23";
+pub const RULES_PUBLISHED: &str = "2026-11-25";

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::finding::{CellVerdict, Code};
-use crate::matrix::Pack;
 use crate::matrix::row::Row;
+use crate::matrix::{Pack, RulesVersion};
 use crate::verdict::{Judgement, Reason, Verdict};
 
 /// How strict a SupportMatrix is at admission. Later is stricter.
@@ -73,6 +73,8 @@ pub struct Rules {
     pub rows: Vec<Row>,
     /// What to make of a pair of which no row of any active matrix speaks.
     pub outside_matrix: Response,
+    /// The version of the rules that people accept: what is newer only warns.
+    pub accepted: RulesVersion,
 }
 
 /// Everything that people decide in a SupportMatrix.
@@ -105,6 +107,7 @@ impl Policy {
                 packs: [Pack::Recommended, Pack::VendorSupport, Pack::EndOfLife].into(),
                 rows: Vec::new(),
                 outside_matrix: Response::Allow,
+                accepted: RulesVersion::LATEST,
             },
         }
     }
@@ -115,6 +118,7 @@ impl Policy {
         self.rules.packs.extend(other.rules.packs);
         self.rules.rows.extend(other.rules.rows);
         self.rules.outside_matrix = self.rules.outside_matrix.max(other.rules.outside_matrix);
+        self.rules.accepted = self.rules.accepted.max(other.rules.accepted);
         Self {
             mode: self.mode.max(other.mode),
             namespace_overrides: self.namespace_overrides.min(other.namespace_overrides),

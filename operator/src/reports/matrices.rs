@@ -8,7 +8,8 @@ use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::support_matrix::{MatrixError, SupportMatrixStatus};
 use hostfit_crds::{SupportMatrix, names};
-use hostfit_engine::matrix;
+use hostfit_engine::matrix::{self, RulesVersion};
+use hostfit_engine::policy::Policy;
 use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -57,12 +58,18 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             type_: names::READY,
             status: true,
             reason: "RulesLoaded",
-            message: format!("{rules} rules loaded, {RULES_VERSION} of {RULES_PUBLISHED}"),
+            message: format!(
+                "{rules} rules loaded, {RULES_VERSION} of {RULES_PUBLISHED}{}",
+                held_back(active.map(|it| it.1))
+            ),
         },
         Some(error) => Wanted {
             type_: names::READY,
             status: false,
-            reason: "UnreadableRow",
+            reason: match error {
+                MatrixError::Row(_) | MatrixError::Value { .. } => "UnreadableRow",
+                MatrixError::RulesVersion(_) => "UnknownRulesVersion",
+            },
             message: format!("{error}; the last good state stays active"),
         },
     }];
@@ -85,10 +92,12 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             workloads.unknown += counts.unknown;
         }
     }
+    let first = before.made_with().unwrap_or(RulesVersion::CURRENT);
     let status = SupportMatrixStatus {
         observed_generation: matrix.metadata.generation,
         rules: number(rules),
         rules_version: Some(RULES_VERSION.to_owned()),
+        first_rules_version: Some(first.to_string()),
         workloads: Some(workloads),
         host_profiles: number(facts.profiles),
         last_change_time: before.last_change_time.clone(),
@@ -105,5 +114,15 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             last_change_time: Some(facts.now.clone()),
             ..status
         },
+    }
+}
+
+/// What a version that people accept keeps from refusing.
+fn held_back(policy: Option<&Policy>) -> String {
+    match policy.map(|policy| policy.rules.accepted) {
+        Some(accepted) if accepted < RulesVersion::CURRENT => {
+            format!("; what is newer than {accepted} only warns (spec.rulesVersion)")
+        }
+        _ => String::new(),
     }
 }
