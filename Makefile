@@ -4,12 +4,18 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 
-TARGET  := x86_64-unknown-linux-musl
+TARGET_amd64 := x86_64-unknown-linux-musl
+TARGET_arm64 := aarch64-unknown-linux-musl
+TARGET := $(TARGET_amd64)
+# Of the image. Both: make image PLATFORMS='linux/amd64 linux/arm64'
+PLATFORMS ?= linux/amd64
+ARCHITECTURES := $(PLATFORMS:linux/%=%)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # What aws-lc is compiled with for the image: the C library must be the one that is linked.
 export CC_x86_64_unknown_linux_musl ?= musl-gcc
 # Panics name source files: without this, whose home the dependencies lie in would show in the image, and in its digest.
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS ?= --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS ?= $(CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS)
 
 .PHONY: help
 help: ## Show this list.
@@ -50,19 +56,26 @@ gen: ## Rewrite generated files: CRDs, the chart's README and schema.
 	UPDATE=1 cargo test --locked -p hostfit-tests --test it generated
 	charts/gen.sh
 
-.PHONY: binaries
-binaries:
+PROGRAMS := -p hostfit-webhook -p hostfit-operator -p hostfit-agent
+
+.PHONY: binaries-amd64
+binaries-amd64:
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
-	cargo build --locked --profile dist --target $(TARGET) -p hostfit-webhook -p hostfit-operator -p hostfit-agent
+	cargo build --locked --profile dist --target $(TARGET) $(PROGRAMS)
+
+.PHONY: binaries-arm64
+binaries-arm64:
+	@rustup target list --installed | grep -qx $(TARGET_arm64) || rustup target add $(TARGET_arm64)
+	PATH="$$(image/zig.sh):$$PATH" cargo zigbuild --locked --profile dist --target $(TARGET_arm64) $(PROGRAMS)
 
 # Prints cargo's messages, one of which names the program.
 .PHONY: bench-binaries
-bench-binaries: binaries
+bench-binaries: binaries-amd64
 	@cargo build --locked --profile dist --target $(TARGET) -p hostfit-tests --bench hostfit-bench --message-format json-render-diagnostics
 
 .PHONY: image
-image: binaries ## Build the Hostfit image as an OCI layout in target/image, without a container engine.
-	@image/build.sh target/$(TARGET)/dist target/image $(VERSION)
+image: $(ARCHITECTURES:%=binaries-%) ## Build the Hostfit image as an OCI layout in target/image, without a container engine.
+	@image/build.sh $(VERSION) target/image $(foreach it,$(ARCHITECTURES),target/$(TARGET_$(it))/dist)
 
 .PHONY: chart
 chart: ## Package the chart into target/.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the Hostfit image without a container engine. Usage: build.sh BIN_DIR OUT_LAYOUT VERSION
-# BIN_DIR holds static hostfit-webhook, hostfit-operator and hostfit-agent; OUT_LAYOUT becomes an OCI layout.
+# Builds the Hostfit image without a container engine. Usage: build.sh VERSION OUT_LAYOUT BIN_DIR…
+# A BIN_DIR holds static hostfit-webhook, hostfit-operator and hostfit-agent for one platform; OUT_LAYOUT becomes an OCI layout:
+# of one image, or of an index if there are several.
 # The same binaries, certificates and SOURCE_DATE_EPOCH (default 0) give the same digest.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd -P)
@@ -55,25 +56,40 @@ specification() { # ARCHITECTURE VERSION
        config: {User: "65532:65532", WorkingDir: "/", Env: ["PATH=/usr/bin"], Labels: $labels}}'
 }
 
-[ $# -eq 3 ] || fail "usage: build.sh BIN_DIR OUT_LAYOUT VERSION"
-BIN=$1 LAYOUT=${2%/} VERSION=$3
-[ -s "$CERTIFICATES" ] || fail "$CERTIFICATES is missing: apt-get install ca-certificates"
-for binary in "${BINARIES[@]}"; do
-  require_static "$BIN/$binary"
-done
-ARCHITECTURE=$(architecture "$BIN/${BINARIES[0]}")
-for binary in "${BINARIES[@]}"; do
-  [ "$(architecture "$BIN/$binary")" = "$ARCHITECTURE" ] || fail "the binaries are for different machines"
-done
+# Makes the image of one platform and tells its size.
+build() { # VERSION LAYOUT BIN_DIR
+  local binary architecture digest size rootfs=$WORK/${2##*/}.root
+  for binary in "${BINARIES[@]}"; do
+    require_static "$3/$binary"
+  done
+  architecture=$(architecture "$3/${BINARIES[0]}")
+  for binary in "${BINARIES[@]}"; do
+    [ "$(architecture "$3/$binary")" = "$architecture" ] || fail "the binaries in $3 are for different machines"
+  done
+  fill_rootfs "$3" "$rootfs"
+  digest=$(oci_image "$2" "$rootfs" "$(specification "$architecture" "$1")")
+  size=$(oci_manifest "$2" | jq '.layers[0].size')
+  if [ "$size" -gt "$LIMIT" ]; then
+    rm -rf "$2"
+    fail "the compressed layer for $architecture has $size bytes, more than $LIMIT: strip the binaries, or drop a dependency"
+  fi
+  printf '%s %s bytes linux/%s\n' "$digest" "$size" "$architecture"
+}
 
-ROOTFS=$(mktemp -d)
-trap 'rm -rf "$ROOTFS"' EXIT
-fill_rootfs "$BIN" "$ROOTFS"
+[ $# -ge 3 ] || fail "usage: build.sh VERSION OUT_LAYOUT BIN_DIR…"
+VERSION=$1 LAYOUT=${2%/}
+shift 2
+[ -s "$CERTIFICATES" ] || fail "$CERTIFICATES is missing: apt-get install ca-certificates"
 mkdir -p "$(dirname "$LAYOUT")"
-DIGEST=$(oci_image "$LAYOUT" "$ROOTFS" "$(specification "$ARCHITECTURE" "$VERSION")")
-SIZE=$(oci_manifest "$LAYOUT" | jq '.layers[0].size')
-if [ "$SIZE" -gt "$LIMIT" ]; then
-  rm -rf "$LAYOUT"
-  fail "the compressed layer has $SIZE bytes, more than $LIMIT: strip the binaries, or drop a dependency"
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+if [ $# = 1 ]; then
+  build "$VERSION" "$LAYOUT" "$1"
+else
+  images=()
+  for folder in "$@"; do
+    images+=("$WORK/${#images[@]}")
+    build "$VERSION" "${images[-1]}" "$folder"
+  done
+  printf '%s index of %s platforms\n' "$(oci_index "$LAYOUT" "${images[@]}")" $#
 fi
-printf '%s %s bytes linux/%s\n' "$DIGEST" "$SIZE" "$ARCHITECTURE"

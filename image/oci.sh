@@ -53,6 +53,28 @@ oci_image() {
 # The manifest of a layout that holds one image.
 oci_manifest() { cat "$1/blobs/sha256/$(jq -er '.manifests[0].digest | ltrimstr("sha256:")' "$1/index.json")"; }
 
+# oci_index LAYOUT IMAGE_LAYOUT…  joins images for several platforms into one layout, whose one entry is their index,
+# and prints its digest.
+oci_index() {
+  local layout=$1 new image manifest config
+  shift
+  new=$(mktemp -d "$layout.XXXXXX")
+  mkdir -p "$new/blobs/sha256"
+  printf '{"imageLayoutVersion":"1.0.0"}' >"$new/oci-layout"
+  for image in "$@"; do
+    cp "$image"/blobs/sha256/* "$new/blobs/sha256/"
+    manifest=$(oci_manifest "$image")
+    config=$image/blobs/sha256/$(jq -er '.config.digest | ltrimstr("sha256:")' <<<"$manifest")
+    jq -c --slurpfile config "$config" '.manifests[0] + {platform: ($config[0] | {architecture, os})}' "$image/index.json"
+  done | jq -cSjs '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: .}' >"$new/images"
+  oci_blob "$new" "$new/images" application/vnd.oci.image.index.v1+json |
+    jq -cSj '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [.]}' >"$new/index.json"
+  chmod 755 "$new"
+  rm -rf "$layout"
+  mv "$new" "$layout"
+  jq -r '.manifests[0].digest' "$layout/index.json"
+}
+
 oci_take_base() { # NEW BASE_LAYOUT
   local digest
   oci_manifest "$2" >"$1/base-manifest"

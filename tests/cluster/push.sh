@@ -76,7 +76,7 @@ push_layout() { # LAYOUT
   if is_current && [ -z "${PLAIN_HTTP:-}" ]; then tls=(); fi
   [ "$TO" = "$REGISTRY" ] || login=(--dest-creds "$PRIVATE_REGISTRY_USER:$PRIVATE_REGISTRY_PASSWORD")
   # From inside the layout: skopeo would take a colon in a path for a tag.
-  (cd "$1" && in_ns skopeo copy --quiet --insecure-policy --preserve-digests "${tls[@]}" "${login[@]}" oci:. "docker://$TO/$IMAGE")
+  (cd "$1" && in_ns skopeo copy --quiet --all --insecure-policy --preserve-digests "${tls[@]}" "${login[@]}" oci:. "docker://$TO/$IMAGE")
 }
 
 is_current || [ "$(id -u)" = 0 ] || die 3 "pushing into the cluster needs root"
