@@ -1,6 +1,6 @@
 //! A workload: its images, and where it is allowed to run, already parsed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::image::{ImageRef, ImageRefError};
 
@@ -11,6 +11,28 @@ pub struct Workload {
     pub images: Vec<WorkloadImage>,
     /// Where it may run.
     pub placement: Placement,
+}
+
+impl Workload {
+    /// Whether somebody has still to fill in an image, as in a template of a tool.
+    pub fn has_placeholders(&self) -> bool {
+        let open = |image: &WorkloadImage| {
+            matches!(
+                image.reference,
+                Err(ImageRefError::Placeholder | ImageRefError::Empty)
+            )
+        };
+        self.images.iter().any(open)
+    }
+
+    /// Leaves only the images that another one does not use in the same role.
+    #[must_use]
+    pub fn without_images_of(mut self, other: &Self) -> Self {
+        let used: HashSet<_> = other.images.iter().map(WorkloadImage::identity).collect();
+        self.images
+            .retain(|image| !used.contains(&image.identity()));
+        self
+    }
 }
 
 /// One image of a workload.
@@ -37,6 +59,11 @@ pub struct WorkloadImage {
 }
 
 impl WorkloadImage {
+    /// What makes it another image, whatever else is said of its container.
+    fn identity(&self) -> (Role, &Result<ImageRef, ImageRefError>) {
+        (self.role, &self.reference)
+    }
+
     /// An image of which the pod says nothing more.
     pub fn new(
         name: impl Into<String>,

@@ -153,12 +153,14 @@ warnings() { grep -v '^pod/' "$OUTPUT"; }
 annotation_is() { [ "$(kubectl get pod -n "$NS" "$1" -o json | jq -r ".metadata.annotations[\"hostfit.dev/$2\"]")" = "$3" ]; }
 annotations() { kubectl get pod -n "$NS" "$1" -o json | jq -rc '.metadata.annotations | with_entries(select(.key | startswith("hostfit.dev/")))'; }
 
-# run_workload NAME IMAGE POOL
-run_workload() {
+# deployment_json NAME IMAGE POOL
+deployment_json() {
   jq -cn --arg name "$1" --argjson pod "$(pod_json "$1" "$2" "$3")" '{apiVersion: "apps/v1", kind: "Deployment",
     metadata: {name: $name}, spec: {replicas: 1, selector: {matchLabels: {app: $name}},
-      template: {metadata: {labels: {app: $name}}, spec: $pod.spec}}}' | kubectl apply -n "$NS" -f - >/dev/null
+      template: {metadata: {labels: {app: $name}}, spec: $pod.spec}}}'
 }
+# run_workload NAME IMAGE POOL
+run_workload() { deployment_json "$@" | kubectl apply -n "$NS" -f - >/dev/null; }
 
 has_profiles() {
   local profile

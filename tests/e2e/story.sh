@@ -38,6 +38,9 @@ tell "$(warnings)"
 pod ledger shop/ledger:1 rhel9
 check "ledger warns HF502" warned HF502
 tell "$(warnings)"
+run_workload ledger "$REGISTRY/shop/ledger:1" rhel9 2>"$OUTPUT"
+check "a Deployment of it warns, too" grep -q '^Warning: shop/Deployment/ledger: container app stands on rhel 6.10; .* HF502$' "$OUTPUT"
+tell "$(cat "$OUTPUT")"
 pod arm shop/arm:1 rhel9
 check "arm warns HF110" warned HF110
 tell "$(warnings)"
@@ -71,7 +74,6 @@ if has_private_registry; then
 fi
 
 say "6  Reports"
-run_workload ledger "$REGISTRY/shop/ledger:1" rhel9
 eventually 30 "report on ledger" report_is deploy-ledger Fail
 show "kubectl get compat -A" kubectl get compat -A
 show "kubectl get smx" kubectl get smx

@@ -7,4 +7,6 @@ mod policy;
 mod readiness;
 mod review;
 mod stand;
+mod templates;
+mod updates;
 mod words;

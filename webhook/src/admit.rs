@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostfit_crds::workload::PodSpec;
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::policy::{Decision, Mode, decide};
 use hostfit_engine::verdict::Judgement;
@@ -12,8 +11,9 @@ use hostfit_registry::{Credentials, Platforms, PullSecrets, Registry, SharedFact
 use tokio::time::Instant;
 
 use crate::metrics::{Lookup, Metrics};
-use crate::review::{Metadata, Pod, Request};
+use crate::review::Request;
 use crate::snapshot::{Snapshot, World};
+use crate::subject::{Kind, Metadata};
 
 /// Images of one pod that are asked for. Beyond them the answer is "not inspected", never a guess.
 const MOST_IMAGES: usize = 64;
@@ -30,18 +30,21 @@ pub(crate) struct Admission {
     unreadable: SharedFacts,
 }
 
-/// A pod that was judged.
+/// A pod or template that was judged.
 pub(crate) struct Judged {
+    pub(crate) kind: Kind,
     pub(crate) metadata: Option<Metadata>,
     pub(crate) judgement: Arc<Judgement>,
     pub(crate) decision: Decision,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// A controller makes it now, of an object that was judged before or is not ours to judge: nobody reads warnings.
+    pub(crate) is_unattended: bool,
     name: Option<String>,
 }
 
 impl Judged {
-    /// Name of the pod; what it will begin with, if it has none yet.
-    pub(crate) fn pod_name(&self) -> &str {
+    /// Name of the object; what it will begin with, if it has none yet.
+    pub(crate) fn name(&self) -> &str {
         let metadata = self.metadata.as_ref();
         let own = metadata.and_then(|it| it.name.as_deref().or(it.generate_name.as_deref()));
         self.name.as_deref().or(own).unwrap_or("(unnamed)")
@@ -50,10 +53,10 @@ impl Judged {
 
 /// What came of a review.
 pub(crate) enum Verdict {
-    /// Not for us to say: another kind, an excluded namespace, an update that leaves the images alone.
+    /// Not for us to say: another kind, an excluded namespace, an update that leaves images and placement alone.
     NotJudged,
-    /// The pod cannot be read.
-    Unreadable,
+    /// The object cannot be read.
+    Unreadable(Kind),
     /// It was judged.
     Judged(Box<Judged>),
 }
@@ -87,9 +90,9 @@ impl Admission {
         }
     }
 
-    /// Judges the pod of a review. No API call, and no wait unless an image is new.
+    /// Judges the object of a review. No API call, and no wait unless an image is new.
     pub(crate) async fn judge(&self, request: &Request<'_>) -> Verdict {
-        let Some(object) = request.object.filter(|_| request.is_about_a_pod()) else {
+        let Some((kind, object)) = request.kind().zip(request.object) else {
             return Verdict::NotJudged;
         };
         let namespace = request.namespace.as_deref().unwrap_or_default();
@@ -104,41 +107,43 @@ impl Admission {
         if matches!(judge.mode, Mode::Off | Mode::Audit) {
             return Verdict::NotJudged;
         }
-        let Ok(pod) = serde_json::from_str::<Pod>(object.get()) else {
-            return Verdict::Unreadable;
+        let Ok(subject) = kind.read(object.get()) else {
+            return Verdict::Unreadable(kind);
         };
-        if pod
-            .metadata
-            .as_ref()
-            .is_some_and(|metadata| request.is_mirror(metadata))
-        {
+        let metadata = subject.metadata;
+        if metadata.as_ref().is_some_and(|it| request.is_mirror(it)) {
             return Verdict::NotJudged;
         }
-        let mut workload = Workload::from(pod.spec);
-        let old = request
-            .old_object
-            .filter(|_| &*request.operation == "UPDATE");
-        // An update answers for what it changes, not for what runs already.
-        if let Some(before) = old.and_then(|old| images_of(old.get())) {
-            workload.images.retain(|image| !before.contains(image));
-            if workload.images.is_empty() {
-                return Verdict::NotJudged;
+        let mut workload = Workload::from(subject.pod);
+        let before = request.before().and_then(|old| kind.read(old.get()).ok());
+        let is_update = before.is_some();
+        if let Some(before) = before {
+            match changed(workload, &before.pod.into(), kind) {
+                Some(changed) => workload = changed,
+                None => return Verdict::NotJudged,
             }
         }
+        // Whoever fills in a template has not done so yet: its pods will be judged.
+        let mode = match kind.is_template() && workload.has_placeholders() {
+            true => judge.mode.min(Mode::Warn),
+            false => judge.mode,
+        };
         let facts = self
             .facts(&workload.images, namespace, &snapshot, deadline)
             .await;
         // The only clock that the judgement knows is asked here.
         let today = hostfit_crds::date(jiff::Timestamp::now());
         let judgement = snapshot.evaluate(Arc::new(workload), facts, &judge, today);
-        let decision = decide(&judgement, &judge.policy, judge.mode);
+        let decision = decide(&judgement, &judge.policy, mode);
         Verdict::Judged(Box::new(Judged {
+            kind,
             name: request
                 .name
                 .as_deref()
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
-            metadata: pod.metadata,
+            is_unattended: !is_update && metadata.as_ref().is_some_and(Metadata::is_owned),
+            metadata,
             judgement,
             decision,
             snapshot,
@@ -216,13 +221,15 @@ impl Admission {
     }
 }
 
-/// The images of an object as it was before an update.
-fn images_of(object: &str) -> Option<Vec<WorkloadImage>> {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default)]
-    struct Old {
-        spec: PodSpec,
+/// What an update answers for; nothing if it touches neither images nor placement.
+fn changed(workload: Workload, before: &Workload, kind: Kind) -> Option<Workload> {
+    let moves = workload.placement != before.placement;
+    let new = workload.clone().without_images_of(before);
+    let brings = !new.images.is_empty();
+    if kind.is_template() {
+        // Its next pods start with all images, wherever they may land then.
+        return (brings || moves).then_some(workload);
     }
-    let old: Old = serde_json::from_str(object).ok()?;
-    Some(Workload::from(old.spec).images)
+    // A pod runs where it is: it answers for what it changes, not for what runs already.
+    brings.then_some(new)
 }

@@ -27,6 +27,7 @@ mod respond;
 mod review;
 mod server;
 mod snapshot;
+mod subject;
 pub mod tls;
 
 pub use args::Args;

@@ -7,6 +7,8 @@ use hostfit_engine::landing::Fleet;
 use hostfit_engine::policy::Refusal;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
 
+use crate::subject::Kind;
+
 /// Characters of one warning: kubectl's users see one line.
 const WARNING: usize = 120;
 /// Warnings of one answer, the summary not counted.
@@ -21,13 +23,25 @@ const DENIAL: usize = 900;
 /// What a message is about.
 pub(crate) struct About<'a> {
     pub(crate) namespace: &'a str,
-    pub(crate) pod: &'a str,
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a str,
     /// The report of the workload, where one exists or will.
     pub(crate) report: Option<&'a str>,
     pub(crate) fleet: &'a Fleet,
 }
 
-/// The warnings of an admitted pod, worst first.
+impl About<'_> {
+    /// `shop/web` for a pod, `shop/Deployment/search` for a template.
+    fn subject(&self) -> String {
+        let (namespace, name) = (self.namespace, self.name);
+        match self.kind {
+            Kind::Pod => format!("{namespace}/{name}"),
+            kind => format!("{namespace}/{}/{name}", kind.as_str()),
+        }
+    }
+}
+
+/// The warnings of what is admitted, worst first.
 pub(crate) fn warnings(reasons: &[Reason], about: &About<'_>) -> Vec<String> {
     let mut lines: Vec<String> = reasons
         .iter()
@@ -51,9 +65,8 @@ pub(crate) fn warnings(reasons: &[Reason], about: &About<'_>) -> Vec<String> {
 fn warning(reason: &Reason, about: &About<'_>) -> String {
     let code = reason.finding.code;
     let subject = format!(
-        "{}/{}: {} {}",
-        about.namespace,
-        about.pod,
+        "{}: {} {}",
+        about.subject(),
         users(reason),
         reason.finding.image
     );
@@ -66,9 +79,10 @@ fn warning(reason: &Reason, about: &About<'_>) -> String {
     format!("{}. {code}", plain(&text, room).trim_end_matches('.'))
 }
 
-/// The message of a refused pod.
+/// The message of what is refused.
 pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>) -> String {
-    let (namespace, pod, landing) = (about.namespace, about.pod, judgement.landing);
+    let (namespace, landing) = (about.namespace, judgement.landing);
+    let subject = format!("{} {namespace}/{}", about.kind.noun(), about.name);
     let hosts = if landing == 1 {
         "the one host profile"
     } else {
@@ -76,16 +90,14 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
     };
     let first = match judgement.verdict {
         Verdict::Fail if landing == 1 => {
-            format!("pod {namespace}/{pod} does not fit {hosts} that it may land on.")
+            format!("{subject} does not fit {hosts} that it may land on.")
         }
-        Verdict::Fail => format!("pod {namespace}/{pod} fits none of {hosts} that it may land on."),
+        Verdict::Fail => format!("{subject} fits none of {hosts} that it may land on."),
         Verdict::Partial => {
-            format!("pod {namespace}/{pod} does not fit all of {hosts} that it may land on.")
+            format!("{subject} does not fit all of {hosts} that it may land on.")
         }
         Verdict::Unknown | Verdict::Warn | Verdict::Pass => {
-            format!(
-                "it could not be told whether pod {namespace}/{pod} fits, and the policy refuses that."
-            )
+            format!("it could not be told whether {subject} fits, and the policy refuses that.")
         }
     };
     let reasons: Vec<_> = std::iter::once(&refusal.worst)

@@ -11,6 +11,7 @@ use crate::admit::Judged;
 use crate::message;
 use crate::metrics::Outcome;
 use crate::patch;
+use crate::subject::Kind;
 
 /// The body of an answer.
 #[derive(Debug, Serialize)]
@@ -88,8 +89,9 @@ pub(crate) fn allow_with<'a>(uid: &'a str, warning: &str) -> Answer<'a> {
 /// The answer of /mutate: annotations. It never refuses and never warns: /validate judges the final state.
 pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answer<'a>, Outcome) {
     let ignored = matches!(judged.decision, Decision::Ignore);
-    // A patch on an object without metadata would not apply, and fail the user's request.
-    let Some(metadata) = judged.metadata.as_ref().filter(|_| annotate && !ignored) else {
+    // A patch on an object without metadata would not apply, and fail the user's request. Templates belong to people.
+    let annotated = annotate && !ignored && judged.kind == Kind::Pod;
+    let Some(metadata) = judged.metadata.as_ref().filter(|_| annotated) else {
         return (
             allow(uid),
             if ignored {
@@ -100,7 +102,11 @@ pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answ
         );
     };
     let codes = codes(&judged.judgement.reasons);
-    let wanted = patch::wanted(judged.judgement.verdict.as_str(), &codes, metadata.report());
+    let wanted = patch::wanted(
+        judged.judgement.verdict.as_str(),
+        &codes,
+        metadata.report(judged.kind),
+    );
     let operations = patch::annotations(metadata.annotations.as_ref(), &wanted);
     let patch = match operations.is_empty() {
         true => None,
@@ -142,16 +148,19 @@ pub(crate) fn validate<'a>(
         .metadata
         .as_ref()
         .filter(|metadata| !denied || metadata.is_owned());
-    let report = reported.and_then(|metadata| metadata.report());
+    let report = reported.and_then(|metadata| metadata.report(judged.kind));
     let about = message::About {
         namespace,
-        pod: judged.pod_name(),
+        kind: judged.kind,
+        name: judged.name(),
         report: report.as_deref(),
         fleet: &judged.snapshot.fleet,
     };
     match &judged.decision {
         Decision::Ignore => (allow(uid), Outcome::Ignore),
-        Decision::Admit(reasons) if reasons.is_empty() => (allow(uid), Outcome::Allow),
+        Decision::Admit(reasons) if reasons.is_empty() || judged.is_unattended => {
+            (allow(uid), Outcome::Allow)
+        }
         Decision::Admit(reasons) => {
             let warnings = message::warnings(reasons, &about);
             (
@@ -170,7 +179,7 @@ pub(crate) fn validate<'a>(
                 reason: "Forbidden",
                 message: message::denial(refusal, &judged.judgement, &about),
                 details: Details {
-                    causes: causes(refusal),
+                    causes: causes(refusal, judged.kind),
                 },
             };
             let response = Response {
@@ -184,7 +193,7 @@ pub(crate) fn validate<'a>(
     }
 }
 
-fn causes(refusal: &Refusal) -> Vec<Cause> {
+fn causes(refusal: &Refusal, kind: Kind) -> Vec<Cause> {
     let reasons = std::iter::once(&refusal.worst)
         .chain(&refusal.others)
         .take(20);
@@ -196,7 +205,12 @@ fn causes(refusal: &Refusal) -> Vec<Cause> {
             .take(8)
             .map(move |(role, name)| Cause {
                 reason: reason.finding.code.as_str(),
-                field: format!("spec.{}[{}].image", role.field(), plain(name, 63)),
+                field: format!(
+                    "{}.{}[{}].image",
+                    kind.pod_spec(),
+                    role.field(),
+                    plain(name, 63)
+                ),
                 message: message.clone(),
             })
             .collect::<Vec<_>>()

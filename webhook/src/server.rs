@@ -111,9 +111,12 @@ impl Server {
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let (answer, outcome) = match self.admission.judge(request).await {
             Verdict::NotJudged => (respond::allow(uid), Outcome::Ignore),
-            Verdict::Unreadable => {
-                let warning = "hostfit: pod not judged, its spec cannot be read. HF908";
-                (respond::allow_with(uid, warning), Outcome::Error)
+            Verdict::Unreadable(kind) => {
+                let warning = format!(
+                    "hostfit: {} not judged, its spec cannot be read. HF908",
+                    kind.noun()
+                );
+                (respond::allow_with(uid, &warning), Outcome::Error)
             }
             Verdict::Judged(judged) => match route {
                 Route::Mutate => respond::mutate(uid, &judged, self.annotate),

@@ -7,7 +7,7 @@ use super::review::{create, patched, pod, update};
 use super::stand::{Setup, Stand};
 
 /// A webhook that refuses, with an image that fits and one that does not.
-async fn strict() -> (Stand, String, String) {
+pub(super) async fn strict() -> (Stand, String, String) {
     let stand = Setup::ordinary(json!({"mode": "Enforce"}))
         .await
         .ready()

@@ -31,9 +31,28 @@ pub(super) fn create(pod: Value) -> Value {
     })
 }
 
+/// The creation of an object of another kind, for example `("apps", "deployments")`.
+pub(super) fn create_other((group, resource): (&str, &str), object: Value) -> Value {
+    let mut request = create(object);
+    let name = request["object"]["metadata"]["name"].clone();
+    let kind = json!({"group": group, "version": "v1", "kind": request["object"]["kind"]});
+    let resource = json!({"group": group, "version": "v1", "resource": resource});
+    request["name"] = name;
+    for (field, value) in [("kind", &kind), ("resource", &resource)] {
+        request[field] = value.clone();
+    }
+    request["requestKind"] = kind;
+    request["requestResource"] = resource;
+    request
+}
+
 /// The change of a pod into another one.
 pub(super) fn update(old: Value, new: Value) -> Value {
-    let mut request = create(new);
+    updating(create(new), old)
+}
+
+/// The creation of an object as the change of another one into it.
+pub(super) fn updating(mut request: Value, old: Value) -> Value {
     request["operation"] = json!("UPDATE");
     request["oldObject"] = old;
     request
