@@ -2,6 +2,7 @@
 
 use hostfit_engine::fact::Fact;
 use hostfit_engine::files::Files;
+use hostfit_engine::files::Reading;
 use hostfit_engine::finding::plain;
 use hostfit_engine::lineage::Catalog;
 use hostfit_registry::Settings;
@@ -84,13 +85,19 @@ fn table(image: &Image, catalog: &Catalog) {
         for contradiction in &lineage.contradictions {
             say!("    but {}", plain(contradiction, 300));
         }
-        if let Some(what) = contents.files.as_deref().and_then(not_followed) {
+        if let Some(what) = contents.files().and_then(not_followed) {
             say!("    not followed: {}", plain(&what, 300));
         }
-        if contents.files.is_none() && platform.platform.os == "linux" {
-            say!("    not read: its layers");
+        match &contents.files {
+            Reading::NotRead if platform.platform.os == "linux" => {
+                say!("    not read: its layers");
+            }
+            Reading::Unreadable { what } => {
+                say!("    never readable: its files, since {}", plain(what, 300));
+            }
+            Reading::NotRead | Reading::Read(_) => {}
         }
-        let unread = contents.files.iter().flat_map(|files| &files.unread);
+        let unread = contents.files().into_iter().flat_map(|it| &it.unread);
         for what in unread {
             say!("    not read: {}", plain(what, 300));
         }
@@ -131,9 +138,15 @@ fn document(image: &Image, catalog: &Catalog) -> Value {
                     let known: Vec<_> = known.collect();
                     let mut document = json!({"platform": platform.platform.to_string(), "facts": known,
                                               "contradictions": lineage.contradictions});
-                    let what = contents.files.as_deref().and_then(not_followed);
-                    if let Some((what, document)) = what.zip(document.as_object_mut()) {
-                        document.insert("not_followed".to_owned(), what.into());
+                    let not_followed = contents.files().and_then(not_followed);
+                    let unreadable = match &contents.files {
+                        Reading::Unreadable { what } => Some(what.clone()),
+                        Reading::NotRead | Reading::Read(_) => None,
+                    };
+                    for (name, what) in [("not_followed", not_followed), ("unreadable", unreadable)] {
+                        if let Some((what, document)) = what.zip(document.as_object_mut()) {
+                            document.insert(name.to_owned(), what.into());
+                        }
                     }
                     document
                 }

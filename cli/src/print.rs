@@ -178,7 +178,7 @@ pub(crate) fn known(lineage: &Lineage, contents: &Contents) -> Vec<Known> {
         let stated = Evidence::new(Strength::Layers, "layers or annotation");
         add("base_image", base.as_str().into(), &stated);
     }
-    let Some(files) = contents.files.as_deref() else {
+    let Some(files) = contents.files() else {
         return all;
     };
     if let Some(libc) = &files.libc {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{
     Contents, Digest, ImageFacts, Inspected, Manifest, Platform, PlatformFacts,
 };
@@ -22,7 +23,7 @@ pub use files::FilesProfile;
 pub use kept::KeptImageProfile;
 
 /// The version of what is read of layers. A profile of another one is made anew.
-pub const READ_BY: &str = "1";
+pub const READ_BY: &str = "2";
 /// Platforms that a profile lists.
 const MOST_PLATFORMS: usize = 32;
 /// Longest text of a path or of a sentence.
@@ -112,7 +113,7 @@ pub struct PlatformProfile {
     /// Size of its manifest in bytes.
     #[schemars(range(min = 0))]
     pub manifest_size: i64,
-    /// What cannot be read of it, and never will be.
+    /// Why its files never will be readable; where there is no config either, why nothing of it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub problem: Option<String>,
@@ -137,7 +138,7 @@ impl ImageProfileStatus {
         }
         let platforms = facts.platforms.iter().zip(manifests);
         let read = facts.platforms.iter().find_map(|it| it.contents.value());
-        let files = read.and_then(|contents| contents.files.as_deref());
+        let files = read.and_then(Contents::files);
         let distro = files.and_then(|files| files.distribution.as_ref());
         let libc = files.and_then(|files| files.libc.as_ref());
         Some(Self {
@@ -171,7 +172,13 @@ impl ImageProfileStatus {
 impl PlatformProfile {
     fn of(facts: &PlatformFacts, manifest: &Manifest) -> Self {
         let (problem, known) = match &facts.contents {
-            Fact::Known(contents, evidence) => (None, Some((contents, evidence))),
+            Fact::Known(contents, evidence) => {
+                let problem = match &contents.files {
+                    Reading::Unreadable { what } => Some(cut(what)),
+                    Reading::NotRead | Reading::Read(_) => None,
+                };
+                (problem, Some((contents, evidence)))
+            }
             Fact::Unknown(Gap::Malformed { what }) => (Some(cut(what)), None),
             // Of what nobody wanted yet, or could not be had this time, nothing is kept.
             Fact::Unknown(_) => (None, None),
@@ -185,7 +192,7 @@ impl PlatformProfile {
             problem,
             evidence: known.map(|(_, evidence)| cut(&evidence.from)),
             config: contents.map(|contents| ConfigProfile::of(&contents.distilled())),
-            files: contents.and_then(|it| it.files.as_deref().map(FilesProfile::of)),
+            files: contents.and_then(|it| it.files().map(FilesProfile::of)),
         }
     }
 
@@ -198,13 +205,13 @@ impl PlatformProfile {
             os_version: self.os_version.clone(),
         };
         let contents = match (&self.problem, &self.config) {
-            (Some(what), _) => Fact::Unknown(Gap::Malformed { what: what.clone() }),
-            (None, Some(config)) => {
-                let files = self.files.as_ref().map(FilesProfile::facts);
+            (Some(what), None) => Fact::Unknown(Gap::Malformed { what: what.clone() }),
+            (problem, Some(config)) => {
                 let contents = Contents {
-                    files: match files {
-                        Some(files) => Some(Arc::new(files?)),
-                        None => None,
+                    files: match (problem, &self.files) {
+                        (Some(what), _) => Reading::Unreadable { what: what.clone() },
+                        (None, Some(files)) => files.facts()?.into(),
+                        (None, None) => Reading::NotRead,
                     },
                     ..config.contents()?
                 };

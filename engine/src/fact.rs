@@ -113,6 +113,11 @@ pub enum Gap {
         /// What is wrong, without any text of the other side.
         what: String,
     },
+    /// HF908: what the config says is known; the files never will be, since a layer is damaged or exceeds a limit.
+    FilesUnreadable {
+        /// What is wrong, without any text of the other side.
+        what: String,
+    },
     /// HF904: a fact of the host is missing that decides about this image.
     HostFactMissing {
         /// Which one.

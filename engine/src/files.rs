@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::distribution::Distribution;
 use crate::fact::{Evidence, Strength};
@@ -63,6 +64,27 @@ pub struct Files {
     pub packages: BTreeMap<String, Seen<PackageVersion>>,
     /// What could not be read, in words.
     pub unread: Vec<String>,
+}
+
+/// What is known of the files of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// Nothing yet: nobody asked for them, or a layer could not be had.
+    #[default]
+    NotRead,
+    /// They never will be read: a layer is damaged, or exceeds a limit.
+    Unreadable {
+        /// What is wrong, without any text of the other side.
+        what: String,
+    },
+    /// What they say.
+    Read(Arc<Files>),
+}
+
+impl From<Files> for Reading {
+    fn from(files: Files) -> Self {
+        Self::Read(Arc::new(files))
+    }
 }
 
 /// A C library.

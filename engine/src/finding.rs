@@ -305,7 +305,7 @@ impl Gap {
             Self::NotFetchedInTime => Code::HF905,
             Self::NotFound { .. } => Code::HF906,
             Self::Unreachable { .. } => Code::HF907,
-            Self::Malformed { .. } => Code::HF908,
+            Self::Malformed { .. } | Self::FilesUnreadable { .. } => Code::HF908,
             Self::NoHost | Self::NotProfiled => Code::HF909,
         }
     }
@@ -367,6 +367,11 @@ impl Gap {
                 format!("not checked: {what}"),
                 None,
                 "correct the reference, or push the image again",
+            ),
+            Self::FilesUnreadable { what } => (
+                format!("not judged by its files: {what}"),
+                None,
+                "build the image again, and push it",
             ),
             Self::NoHost => (
                 "not judged: no host profile can take the pod as it is constrained".to_owned(),

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use crate::fact::Fact;
-use crate::files::Files;
+use crate::files::{Files, Reading};
 
 /// A content digest in canonical form: `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -324,11 +323,10 @@ pub struct Manifest {
 
 impl PlatformFacts {
     /// Whether its config is known and what its files say is not, though they could be read: those of Linux can, unless
-    /// the manifest is of a kind that no runtime takes any more.
+    /// the manifest is of a kind that no runtime takes any more, or it is settled that nobody can read them.
     pub fn lacks_files(&self) -> bool {
-        let contents = self.contents.value();
-        self.platform.os == "linux"
-            && contents.is_some_and(|contents| contents.files.is_none() && !contents.is_schema1)
+        let is_open = |it: &Contents| it.files == Reading::NotRead && !it.is_schema1;
+        self.platform.os == "linux" && self.contents.value().is_some_and(is_open)
     }
 }
 
@@ -361,8 +359,18 @@ pub struct Contents {
     pub history: Vec<String>,
     /// How a container of it starts unless the pod says otherwise.
     pub start: Start,
-    /// What its files say. `None` if they were not read.
-    pub files: Option<Arc<Files>>,
+    /// What is known of its files.
+    pub files: Reading,
+}
+
+impl Contents {
+    /// What its files say, if they were read.
+    pub fn files(&self) -> Option<&Files> {
+        match &self.files {
+            Reading::Read(files) => Some(files),
+            Reading::NotRead | Reading::Unreadable { .. } => None,
+        }
+    }
 }
 
 /// How a container of an image starts.

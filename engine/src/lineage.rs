@@ -126,7 +126,7 @@ impl Catalog {
             };
             candidates.push((distribution.clone(), Evidence::new(strength, from)));
         }
-        let read = contents.files.as_ref();
+        let read = contents.files();
         if let Some(seen) = read.and_then(|files| files.distribution.as_ref()) {
             candidates.push((seen.value.clone(), seen.evidence()));
         }

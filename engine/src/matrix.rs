@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use crate::distribution::Certainty;
 use crate::fact::{Evidence, Fact, Gap, Strength};
+use crate::files::Reading;
 use crate::finding::{CellVerdict, Finding};
 use crate::host::{Host, HostFact, HostFacts};
 use crate::image::{Contents, ImageFacts, ImageRef, Platform, PlatformFacts};
@@ -195,7 +196,11 @@ impl Images<'_> {
                 }
                 None => ask(&mut concerned.of_kernel.iter().map(|(_, check)| check)),
             };
-            let beyond = [vendor::outside(&cell).finding(), cell.on_nothing_told()];
+            let beyond = [
+                vendor::outside(&cell).finding(),
+                cell.on_nothing_told(),
+                cell.on_unreadable_files(),
+            ];
             let findings = of_host.iter().chain(&of_pair).chain(&of_kernel);
             findings.chain(beyond.iter().flatten()).for_each(add);
         }
@@ -312,6 +317,17 @@ impl Cell<'_> {
         match &self.lineage.distribution {
             Fact::Unknown(gap) if self.static_program().is_none() => Some(gap.finding()),
             _ => None,
+        }
+    }
+
+    /// The gap where rules would ask files that nobody can read. What the config tells stands besides.
+    fn on_unreadable_files(&self) -> Option<Finding> {
+        match &self.contents.files {
+            Reading::Unreadable { what } => {
+                let what = what.clone();
+                Some(Gap::FilesUnreadable { what }.finding())
+            }
+            Reading::NotRead | Reading::Read(_) => None,
         }
     }
 }

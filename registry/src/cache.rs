@@ -157,7 +157,7 @@ fn platform_weight(facts: &PlatformFacts) -> usize {
     let words = start.command.iter().chain(&start.path);
     let words = words.chain([&start.folder, &start.user]);
     let words = words.map(|text| text.len() + TEXT);
-    let files = contents.files.as_ref().map_or(0, |_| FILES);
+    let files = contents.files().map_or(0, |_| FILES);
     PLATFORM
         + pairs.sum::<usize>()
         + history.sum::<usize>()

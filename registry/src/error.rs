@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use hostfit_engine::fact::{Gap, Unreachable};
+use hostfit_engine::files::Reading;
 
 /// Why a [`Registry`](crate::Registry), its settings or [`Credentials`](crate::Credentials) cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -97,5 +98,17 @@ impl Failure {
     /// Whether asking again can never help, whoever asks, wherever.
     pub(crate) fn is_lasting(&self) -> bool {
         matches!(self, Self::Invalid(_) | Self::NotAnImage)
+    }
+}
+
+/// What a layer that was not read leaves of the files: what is settled, or nothing.
+impl From<Failure> for Reading {
+    fn from(failure: Failure) -> Self {
+        match failure.is_lasting() {
+            true => Self::Unreadable {
+                what: failure.to_string(),
+            },
+            false => Self::NotRead,
+        }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
-use hostfit_engine::files::Files;
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Digest, ImageFacts, ImageRef, Platform, PlatformFacts, Start};
 
 use crate::cache::Cache;
@@ -327,7 +327,7 @@ async fn read_config(
     let layers = manifest.layers.clone();
     let (platform, mut contents) = parse::config(&body, manifest, listed)?;
     if platform.os == "linux" {
-        contents.files = read_files(source, layers, &contents.start, &platform).await?;
+        contents.files = read_files(source, layers, &contents.start, &platform).await;
     }
     let from = format!(
         "config {} of manifest {}",
@@ -341,26 +341,23 @@ async fn read_config(
     })
 }
 
-/// What the files of an image say. A layer that cannot be had this time leaves what the config says; one that can never
-/// be read is told.
+/// What the files of an image say. What the config says stands whatever becomes of a layer.
 async fn read_files(
     source: &impl Source,
     layers: Vec<Descriptor>,
     start: &Start,
     platform: &Platform,
-) -> Result<Option<Arc<Files>>, Failure> {
+) -> Reading {
     let mut read = Vec::with_capacity(layers.len());
     for layer in &layers {
         match source.layer(layer).await {
             Ok(Some(layer)) => read.push(layer),
-            Ok(None) => return Ok(None),
-            Err(failure) if failure.is_lasting() => return Err(failure),
+            Ok(None) => return Reading::NotRead,
             Err(failure) => {
                 tracing::info!(layer = %layer.digest, %failure, "layer not read");
-                return Ok(None);
+                return failure.into();
             }
         }
     }
-    let files = layers::files(&read, start, &platform.architecture);
-    Ok(Some(Arc::new(files)))
+    layers::files(&read, start, &platform.architecture).into()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Contents, ImageFacts, Inspected, Manifest, PlatformFacts};
 
 use crate::parse::Descriptor;
@@ -52,15 +53,24 @@ impl Known {
         else {
             return Arc::clone(other);
         };
+        if facts.platforms.len() != others.platforms.len() {
+            return Arc::clone(other);
+        }
         let rank = |one: &PlatformFacts| match &one.contents {
-            contents if *contents == NOT_READ => 0,
-            _ if one.lacks_files() => 1,
-            _ => 2,
+            Fact::Unknown(Gap::NotFetchedInTime) => 0,
+            Fact::Unknown(_) => 1,
+            Fact::Known(..) if one.lacks_files() => 2,
+            Fact::Known(contents, _) => match &contents.files {
+                Reading::Unreadable { .. } => 3,
+                Reading::NotRead | Reading::Read(_) => 4,
+            },
         };
         let pairs = facts.platforms.iter().zip(&others.platforms);
-        if facts.platforms.len() != others.platforms.len()
-            || pairs.clone().all(|(own, other)| rank(own) <= rank(other))
-        {
+        // The same stays the same: whoever remembers what was made of it finds it again.
+        if pairs.clone().all(|(own, other)| rank(own) >= rank(other)) {
+            return Arc::clone(self);
+        }
+        if pairs.clone().all(|(own, other)| rank(own) <= rank(other)) {
             return Arc::clone(other);
         }
         let better = pairs.map(|(own, other)| match rank(own) > rank(other) {
@@ -116,4 +126,81 @@ pub(crate) fn is_open<'a>(
     let all = all.map(|one| &one.platform);
     let is_open = one.contents == NOT_READ || (depth == Depth::Files && one.lacks_files());
     is_open && platforms.wants(&one.platform, all)
+}
+
+#[cfg(test)]
+mod tests {
+    use hostfit_engine::files::Files;
+    use hostfit_engine::image::Platform;
+
+    use super::*;
+
+    fn known(contents: impl IntoIterator<Item = Fact<Contents>>) -> Arc<Known> {
+        let platform = |contents| PlatformFacts {
+            platform: Platform::new("linux", "amd64"),
+            contents,
+        };
+        let facts = ImageFacts {
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            platforms: contents.into_iter().map(platform).collect(),
+        };
+        Arc::new(Known {
+            fact: Arc::new(Fact::Known(facts, Evidence::new(Strength::Stated, "test"))),
+            manifests: Vec::new(),
+        })
+    }
+
+    fn read(files: Reading) -> Fact<Contents> {
+        let contents = Contents {
+            files,
+            ..Contents::default()
+        };
+        Fact::Known(contents, Evidence::new(Strength::Stated, "test"))
+    }
+
+    /// What can be known of a platform, each better than the one before.
+    fn ladder() -> [Fact<Contents>; 5] {
+        let what = || "a layer of it is a bomb".to_owned();
+        [
+            NOT_READ,
+            Fact::Unknown(Gap::Malformed { what: what() }),
+            read(Reading::NotRead),
+            read(Reading::Unreadable { what: what() }),
+            read(Files::default().into()),
+        ]
+    }
+
+    #[test]
+    fn the_better_of_two_is_kept_whichever_came_first() {
+        for (step, better) in ladder().into_iter().enumerate() {
+            for worse in ladder().into_iter().take(step) {
+                let (one, other) = (known([better.clone()]), known([worse.clone()]));
+                assert_eq!(one.merged(&other).fact, one.fact, "{worse:?}");
+                assert_eq!(other.merged(&one).fact, one.fact, "{worse:?}");
+            }
+        }
+        let [_, malformed, config, _, files] = ladder();
+        let one = known([malformed, files.clone()]);
+        let other = known([config.clone(), NOT_READ]);
+        assert_eq!(one.merged(&other).fact, known([config, files]).fact);
+    }
+
+    #[test]
+    fn what_brings_nothing_new_changes_nothing() {
+        let [not_read, _, config, ..] = ladder();
+        let before = known([config.clone(), not_read.clone()]);
+        for same in [
+            known([config.clone(), not_read.clone()]),
+            known([not_read.clone(), not_read]),
+        ] {
+            assert!(Arc::ptr_eq(&before.merged(&same), &before));
+        }
+    }
+
+    #[test]
+    fn files_that_nobody_can_read_are_asked_for_once() {
+        let [_, _, config, unreadable, _] = ladder();
+        assert!(!known([config]).covers(&Platforms::All, Depth::Files));
+        assert!(known([unreadable]).covers(&Platforms::All, Depth::Files));
+    }
 }

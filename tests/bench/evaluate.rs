@@ -1,7 +1,6 @@
 //! All rules on one pod: five containers whose files were read, twenty host profiles, nothing remembered.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Instant;
 
 use hostfit_engine::distribution::Distribution;
@@ -123,7 +122,7 @@ fn facts() -> anyhow::Result<Fact<ImageFacts>> {
         ..Files::default()
     };
     let contents = Contents {
-        files: Some(Arc::new(files)),
+        files: files.into(),
         ..Contents::default()
     };
     let evidence = || Evidence::new(Strength::Stated, "config");

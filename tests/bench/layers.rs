@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             anyhow::bail!("the layout cannot be read");
         };
         let contents = facts.platforms.first().and_then(|it| it.contents.value());
-        let files = contents.and_then(|contents| contents.files.as_ref());
+        let files = contents.and_then(|contents| contents.files());
         files.context("its files were not read")?;
         most = most.max(status("VmHWM")?);
         let began = Instant::now();

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hostfit_engine::fact::{Fact, Gap};
+use hostfit_engine::fact::Fact;
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Contents, ImageRef, Inspected};
 use hostfit_registry::{Config, Credentials, Library, Platforms, Registry, SharedFacts};
 use hostfit_tests::registry::{FakeRegistry, Image, digest};
@@ -65,8 +66,9 @@ fn told(contents: &Fact<Contents>) -> String {
         return "unknown".to_owned();
     };
     match &contents.files {
-        None => "not read".to_owned(),
-        Some(files) => match &files.distribution {
+        Reading::NotRead => "not read".to_owned(),
+        Reading::Unreadable { what } => format!("unreadable: {what}"),
+        Reading::Read(files) => match &files.distribution {
             None => "nothing".to_owned(),
             Some(seen) => seen.value.to_string(),
         },
@@ -133,10 +135,20 @@ async fn a_layer_that_nobody_can_read_is_told() {
     fake.push_blob("a", garbage.clone());
     let image = push(&fake, "a", &[entry(&garbage)]);
     let registry = registry(&fake, Some(1 << 20));
-    let Fact::Unknown(Gap::Malformed { what }) = contents(&registry, &image).await else {
-        panic!("a layer of garbage is malformed");
-    };
-    assert!(what.contains("no tar archive"), "{what}");
+    let told_of = contents(&registry, &image).await;
+    let what = told(&told_of);
+    assert!(
+        what.starts_with("unreadable: ") && what.contains("no tar archive"),
+        "{what}"
+    );
+    // What the config says stands, and what is settled is not asked again.
+    let config = told_of.value().unwrap();
+    assert_eq!(config.chain_ids.len(), Image::default().diff_ids.len());
+    let again = registry
+        .inspect(&image, &Credentials::none(), &Platforms::All, soon())
+        .await;
+    assert!(again.whole.is_some(), "nothing is missing");
+    assert_eq!(layers_asked_for(&fake, &garbage), 1);
 }
 
 fn debian() -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Contents, Digest, Start, Zstd};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,7 +127,7 @@ impl ConfigProfile {
                 ports: self.low_port.into_iter().collect(),
                 ..Start::default()
             },
-            files: None,
+            files: Reading::NotRead,
         })
     }
 }

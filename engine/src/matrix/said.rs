@@ -24,7 +24,7 @@ pub(super) struct Said {
 impl<'a> Cell<'a> {
     /// What the image's files say, if they were read.
     pub(super) fn files(&self) -> Option<&'a Files> {
-        self.contents.files.as_deref()
+        self.contents.files()
     }
 
     /// The program that starts, if it is known: not what the image names if the pod names another one.

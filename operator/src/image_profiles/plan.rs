@@ -8,6 +8,7 @@ use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::image_profile::{ImageProfileSpec, ImageProfileStatus, KeptImageProfile};
 use hostfit_crds::{ImageProfile, names};
 use hostfit_engine::fact::{Fact, Gap};
+use hostfit_engine::files::Reading;
 use hostfit_engine::finding::plain;
 use hostfit_engine::image::{Digest, ImageFacts, ImageRef, Inspected, PlatformFacts};
 use hostfit_engine::lineage::Catalog;
@@ -170,7 +171,11 @@ pub(super) fn profile(
         .iter()
         .find_map(|it| match &it.contents {
             Fact::Unknown(gap @ Gap::Malformed { .. }) => Some(gap.finding().message()),
-            Fact::Known(..) | Fact::Unknown(_) => None,
+            Fact::Known(contents, _) => match &contents.files {
+                Reading::Unreadable { what } => Some(format!("its files: {what}")),
+                Reading::NotRead | Reading::Read(_) => None,
+            },
+            Fact::Unknown(_) => None,
         });
     let base = contents.find_map(Fact::value);
     let base = base.and_then(|contents| catalog.lineage(image, contents).base);

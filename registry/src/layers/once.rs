@@ -7,6 +7,7 @@ use bytes::{Buf as _, Bytes};
 use hostfit_engine::image::Digest;
 use moka::future::Cache;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinError;
 
 use super::Layer;
 use crate::error::Failure;
@@ -53,13 +54,18 @@ impl Layers {
             let (sent, read) = tokio::join!(send(sink), reader);
             // Why the bytes did not come is better to know than that they ended.
             sent?;
-            read.unwrap_or(Err(Failure::Invalid("a layer of it cannot be read")))
+            finished(read)
         };
         let known = self.known.try_get_with(descriptor.digest.clone(), read);
         known
             .await
             .map_err(|failure: Arc<Failure>| (*failure).clone())
     }
+}
+
+/// A reader that broke off, for example because the process ends, tells nothing of the layer.
+fn finished<T>(read: Result<Result<T, Failure>, JoinError>) -> Result<T, Failure> {
+    read.unwrap_or(Err(Failure::Broken("reading a layer of it broke off")))
 }
 
 /// Pieces from another task, as a reader that waits for them.
@@ -80,5 +86,18 @@ impl Read for Pieces {
         into.copy_from_slice(from);
         self.1.advance(count);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_breaks_off_says_nothing_lasting_of_the_layer() {
+        let broken = tokio::spawn(std::future::pending::<Result<(), Failure>>());
+        broken.abort();
+        let failure = finished(broken.await).unwrap_err();
+        assert!(!failure.is_lasting(), "{failure}");
     }
 }

@@ -151,21 +151,26 @@ fn read(mut file: &File, members: &Members, image: &Saved) -> Result<PlatformFac
         ));
     }
     let mut descriptors = Vec::new();
-    let mut read = Vec::new();
+    let mut read: Result<_, Failure> = Ok(Vec::new());
     for (layer, diff_id) in image.layers.iter().zip(diff_ids) {
         let (start, size) = members.find(layer).ok_or(MISSING)?;
         // Newer archives hold the layers as registries do, under their digests; older ones hold them unpacked.
         let digest = named_digest(layer).unwrap_or(diff_id);
         let descriptor = Descriptor { digest, size };
         file.seek(SeekFrom::Start(start)).map_err(|_| MISSING)?;
-        let layer = layers::read(&descriptor, file.take(size)).map_err(lasting)?;
-        read.push(Box::new(layer));
+        read = read.and_then(|mut read| {
+            let layer = layers::read(&descriptor, file.take(size)).map_err(lasting)?;
+            read.push(Box::new(layer));
+            Ok(read)
+        });
         descriptors.push(descriptor);
     }
     let (platform, mut contents) = parse::config(&config, manifest(descriptors), None)?;
     if platform.os == "linux" {
-        let files = layers::files(&read, &contents.start, &platform.architecture);
-        contents.files = Some(Arc::new(files));
+        contents.files = match read {
+            Ok(read) => layers::files(&read, &contents.start, &platform.architecture).into(),
+            Err(failure) => failure.into(),
+        };
     }
     let from = format!("config {}", sha256(&config).short());
     let evidence = Evidence::new(Strength::Stated, from);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Contents, Digest, Platform, Start};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -134,7 +135,7 @@ pub(crate) fn config(
         env: keep_smallest(env.collect()),
         history: commands.map(|command| cut(command, &mut room)).collect(),
         start,
-        files: None,
+        files: Reading::NotRead,
     };
     Ok((platform, contents))
 }

@@ -110,7 +110,7 @@ mod tests {
         });
         let got = match read(manifest.to_string().as_bytes()) {
             Ok((platform, contents)) => {
-                assert!(contents.is_schema1 && contents.files.is_none());
+                assert!(contents.is_schema1 && contents.files().is_none());
                 format!("{platform} {:?}", contents.env)
             }
             Err(failure) => failure.to_string(),

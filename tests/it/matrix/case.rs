@@ -157,6 +157,8 @@ pub(super) enum Answer {
     AnswersGarbage,
     /// It answers for one platform, and garbage for the config of the other ones.
     AnswersGarbageForConfigs,
+    /// Manifest and config are good, a layer is garbage.
+    AnswersGarbageForLayers,
 }
 
 impl TryFrom<Value> for Image {

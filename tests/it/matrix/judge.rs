@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use hostfit_crds::workload::PodSpec;
 use hostfit_crds::{ImageProfileStatus, SupportMatrixSpec};
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable};
+use hostfit_engine::files::Reading;
 use hostfit_engine::image::{
     self, Contents, Digest, ImageFacts, Inspected, Manifest, Platform, PlatformFacts,
 };
@@ -317,7 +318,9 @@ fn facts(index: usize, image: &Image) -> Result<Fact<ImageFacts>, String> {
         what: "the manifest cannot be read".to_owned(),
     };
     let gap = match detail.registry {
-        Answer::Answers | Answer::AnswersGarbageForConfigs => None,
+        Answer::Answers | Answer::AnswersGarbageForConfigs | Answer::AnswersGarbageForLayers => {
+            None
+        }
         Answer::RefusesAccess => Some(Gap::Unauthorized {
             registry: registry(),
         }),
@@ -404,8 +407,11 @@ fn contents(index: usize, image: &Image, architecture: &str) -> Result<Contents,
             ..image::Start::default()
         },
         files: match &detail.files {
-            Some(files) => Some(Arc::new(files.files()?)),
-            None => None,
+            Some(files) => files.files()?.into(),
+            None if detail.registry == Answer::AnswersGarbageForLayers => Reading::Unreadable {
+                what: "a layer of it holds no tar archive".to_owned(),
+            },
+            None => Reading::NotRead,
         },
         ..Contents::default()
     })

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hostfit_engine::fact::{Evidence, Strength};
-use hostfit_engine::files::Files;
+use hostfit_engine::files::{Files, Reading};
 use hostfit_engine::image::{Contents, Manifest, Platform};
 
 use super::*;
@@ -28,7 +28,7 @@ fn amd64() -> Platforms {
 /// An image of one platform, with its files or without.
 fn inspected(letter: char, files: Option<Files>) -> Inspected {
     let contents = Contents {
-        files: files.map(Arc::new),
+        files: files.map_or(Reading::NotRead, Reading::from),
         ..Contents::default()
     };
     let evidence = Evidence::new(Strength::Stated, "test");
