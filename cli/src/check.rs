@@ -1,6 +1,5 @@
 //! `hostfit check image`.
 
-use clap::ValueEnum;
 use hostfit_engine::host::Host;
 use hostfit_engine::landing::{Fleet, NodeClass};
 use hostfit_engine::lineage::Catalog;
@@ -10,7 +9,8 @@ use hostfit_engine::verdict::Judgement;
 use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 use hostfit_registry::Settings;
 
-use crate::exit::{Exit, FailOn, Trouble};
+use crate::exit::{Exit, Trouble};
+use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
 use crate::print;
 use crate::read::{Image, Reader};
@@ -29,22 +29,8 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     host: Vec<HostArg>,
-    /// How the verdicts are written.
-    #[arg(short, long, value_enum, default_value_t = Output::Table, env = "HOSTFIT_OUTPUT")]
-    output: Output,
-    /// From which verdict on the exit code is 1 (3 for unknown).
-    #[arg(long, value_enum, default_value_t = FailOn::Fail, env = "HOSTFIT_FAIL_ON")]
-    fail_on: FailOn,
     #[command(flatten)]
     registry: Settings,
-}
-
-/// Formats of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    Table,
-    Json,
-    Yaml,
 }
 
 /// An image on a host, judged.
@@ -54,7 +40,9 @@ pub(crate) struct Cell<'a> {
     pub(crate) judgement: Judgement,
 }
 
-pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
+pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
+    let known = [Format::Table, Format::Json, Format::Yaml];
+    let format = common.output.format.one_of(&known, "check image")?;
     let mut hosts = Vec::new();
     for arg in &args.host {
         hosts.extend(arg.read()?);
@@ -85,11 +73,14 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
             });
         }
     }
-    match args.output {
-        Output::Table => print::table(&cells),
-        output => print::machine(output, &print::document(&cells, &catalog))?,
+    match format {
+        Format::Table => print::table(&cells),
+        format => print::machine(format, &print::document(&cells, &catalog))?,
     }
-    Ok(args.fail_on.exit(cells.iter().map(print::verdict)))
+    Ok(common
+        .output
+        .fail_on
+        .exit(cells.iter().map(|cell| cell.judgement.verdict)))
 }
 
 /// One host that everything may land on.

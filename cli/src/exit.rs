@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use hostfit_engine::finding::CellVerdict;
+use hostfit_engine::verdict::Verdict;
 
 /// How the command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,9 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
 /// From which verdict on the command fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
-    /// Something does not fit.
+    /// Something fits nowhere.
     Fail,
-    /// As `fail`: a single image on a single host is never partial.
+    /// Something does not fit somewhere. (A single image on a single host is never partial.)
     Partial,
     /// Something is advised against.
     Warn,
@@ -52,14 +52,14 @@ pub(crate) enum FailOn {
 
 impl FailOn {
     /// The exit for these verdicts.
-    pub(crate) fn exit(self, verdicts: impl Iterator<Item = CellVerdict> + Clone) -> Exit {
+    pub(crate) fn exit(self, verdicts: impl Iterator<Item = Verdict> + Clone) -> Exit {
         let any = |verdict| verdicts.clone().any(|it| it == verdict);
-        let warns = any(CellVerdict::Warn);
         match self {
             Self::Never => Exit::Fine,
-            _ if any(CellVerdict::Fail) => Exit::Findings,
-            Self::Warn if warns => Exit::Findings,
-            Self::Unknown if any(CellVerdict::Unknown) => Exit::Unknown,
+            _ if any(Verdict::Fail) => Exit::Findings,
+            Self::Partial | Self::Warn | Self::Unknown if any(Verdict::Partial) => Exit::Findings,
+            Self::Warn | Self::Unknown if any(Verdict::Warn) => Exit::Findings,
+            Self::Unknown if any(Verdict::Unknown) => Exit::Unknown,
             _ => Exit::Fine,
         }
     }
@@ -68,20 +68,23 @@ impl FailOn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use CellVerdict::{Fail, Pass, Unknown, Warn};
+    use Verdict::{Fail, Partial, Pass, Unknown, Warn};
 
     #[track_caller]
-    fn check(fail_on: FailOn, verdicts: &[CellVerdict], expected: Exit) {
+    fn check(fail_on: FailOn, verdicts: &[Verdict], expected: Exit) {
         assert_eq!(fail_on.exit(verdicts.iter().copied()), expected);
     }
 
     #[test]
     fn findings_come_before_what_could_not_be_told() {
-        check(FailOn::Fail, &[Pass, Warn, Unknown], Exit::Fine);
+        check(FailOn::Fail, &[Pass, Warn, Partial, Unknown], Exit::Fine);
         check(FailOn::Fail, &[Fail, Unknown], Exit::Findings);
+        check(FailOn::Partial, &[Partial], Exit::Findings);
+        check(FailOn::Partial, &[Warn, Unknown], Exit::Fine);
         check(FailOn::Warn, &[Warn], Exit::Findings);
         check(FailOn::Warn, &[Unknown], Exit::Fine);
-        check(FailOn::Unknown, &[Warn, Unknown], Exit::Unknown);
+        check(FailOn::Unknown, &[Pass, Unknown], Exit::Unknown);
+        check(FailOn::Unknown, &[Warn, Unknown], Exit::Findings);
         check(FailOn::Unknown, &[Fail, Unknown], Exit::Findings);
         check(FailOn::Never, &[Fail], Exit::Fine);
     }

@@ -9,8 +9,8 @@ use hostfit_registry::Settings;
 use serde_json::{Value, json};
 
 use crate::advice;
-use crate::check::Output;
 use crate::exit::{Exit, Trouble};
+use crate::flags::{Common, Format};
 use crate::out::say;
 use crate::print;
 use crate::read::{Image, Reader};
@@ -20,31 +20,30 @@ pub(crate) struct Args {
     /// Images: references, oci:DIR[:NAME|@DIGEST] or docker-archive:FILE[:NAME].
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// How the facts are written.
-    #[arg(short, long, value_enum, default_value_t = Output::Table, env = "HOSTFIT_OUTPUT")]
-    output: Output,
     #[command(flatten)]
     registry: Settings,
 }
 
-pub(crate) async fn run(args: Args) -> Result<Exit, Trouble> {
+pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
+    let known = [Format::Table, Format::Json, Format::Yaml];
+    let format = common.output.format.one_of(&known, "images")?;
     let mut reader = Reader::new(args.registry);
     let catalog = Catalog::default();
     let mut documents = Vec::new();
     for named in &args.images {
         let image = reader.read(named).await?;
-        match args.output {
-            Output::Table => table(&image, &catalog),
-            Output::Json | Output::Yaml => documents.push(document(&image, &catalog)),
+        match format {
+            Format::Table => table(&image, &catalog),
+            _ => documents.push(document(&image, &catalog)),
         }
     }
     let document = json!({
         "apiVersion": "cli.hostfit.dev/v1", "kind": "Images",
         "rules": hostfit_engine::RULES_VERSION, "items": documents,
     });
-    match args.output {
-        Output::Table => {}
-        output => print::machine(output, &document)?,
+    match format {
+        Format::Table => {}
+        format => print::machine(format, &document)?,
     }
     Ok(Exit::Fine)
 }

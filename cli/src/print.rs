@@ -10,7 +10,8 @@ use hostfit_engine::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
 use crate::advice;
-use crate::check::{Cell, Output};
+use crate::check::Cell;
+use crate::flags::Format;
 use crate::out::say;
 use crate::read::Image;
 
@@ -75,9 +76,9 @@ fn counts(cells: &[Cell<'_>]) -> [usize; 4] {
 }
 
 /// A document as JSON or YAML.
-pub(crate) fn machine(output: Output, document: &Value) -> anyhow::Result<()> {
-    match output {
-        Output::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(document)?)),
+pub(crate) fn machine(format: Format, document: &Value) -> anyhow::Result<()> {
+    match format {
+        Format::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(document)?)),
         _ => say!("{}", serde_json::to_string_pretty(document)?),
     }
     Ok(())

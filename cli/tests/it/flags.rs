@@ -1,0 +1,124 @@
+//! What holds for every command: names, flags, variables, colours, files, and errors that say what to do.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::kit::{Folder, RHEL, check, layout};
+
+#[test]
+fn what_is_misspelled_is_answered_with_the_nearest() {
+    let folder = Folder::new("misspelled");
+    let say = |arguments: &[&str], says: &str| {
+        check(&folder, arguments, 2, &[says]);
+    };
+    say(&["chekc"], "'check'");
+    say(&["version", "--contxt", "x"], "'--context'");
+    say(&["version", "-o", "jsn"], "'json'");
+    say(&["version", "--fail-on", "warning"], "'warn'");
+    say(&["version", "--request-timeout", "30"], "30s, 2m");
+}
+
+#[test]
+fn the_plugin_of_kubectl_names_itself_so() {
+    let folder = Folder::new("plugin");
+    let plugin = folder.0.join("kubectl-hostfit");
+    symlink(env!("CARGO_BIN_EXE_hostfit"), &plugin).unwrap();
+    let output = Command::new(&plugin).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        help.contains("Usage: kubectl hostfit [OPTIONS] <COMMAND>"),
+        "{help}"
+    );
+    let help = check(&folder, &["--help"], 0, &[]);
+    assert!(
+        help.contains("Usage: hostfit [OPTIONS] <COMMAND>"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_flag_wins_over_its_variable() {
+    let folder = Folder::new("variables");
+    layout(&folder.0.join("image"), RHEL);
+    let run = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostfit"));
+        command.env_clear().envs(variables.iter().copied());
+        command.current_dir(&folder.0).args(arguments);
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let arguments = ["check", "image", "oci:image:one"];
+    let host = ("HOSTFIT_HOST", "builtin/x86-64-v2");
+    assert_eq!(run(&[host], &arguments).0, Some(1));
+    assert_eq!(
+        run(&[host, ("HOSTFIT_FAIL_ON", "never")], &arguments).0,
+        Some(0)
+    );
+    let (_, json) = run(&[host, ("HOSTFIT_OUTPUT", "json")], &arguments);
+    assert!(json.starts_with('{'), "{json}");
+    let flags = [
+        "check",
+        "image",
+        "oci:image:one",
+        "-o",
+        "table",
+        "--fail-on",
+        "fail",
+    ];
+    let (code, table) = run(
+        &[
+            host,
+            ("HOSTFIT_OUTPUT", "json"),
+            ("HOSTFIT_FAIL_ON", "never"),
+            ("HOSTFIT_QUIET", "1"),
+        ],
+        &flags,
+    );
+    assert!(code == Some(1) && table.starts_with("FAIL"), "{table}");
+}
+
+#[test]
+fn a_result_may_go_to_a_file_and_then_not_to_stdout() {
+    let folder = Folder::new("to-file");
+    layout(&folder.0.join("image"), RHEL);
+    let mut arguments = vec![
+        "check",
+        "image",
+        "oci:image:one",
+        "--host",
+        "builtin/x86-64-v2",
+    ];
+    let shown = check(&folder, &arguments, 1, &[]);
+    arguments.extend(["--color", "always", "--output-file", "out.txt"]);
+    assert_eq!(check(&folder, &arguments, 1, &[]), "");
+    assert_eq!(fs::read_to_string(folder.0.join("out.txt")).unwrap(), shown);
+    let last = [
+        "check",
+        "image",
+        "oci:image:one",
+        "--host",
+        "builtin/x86-64-v2",
+        "--output-file",
+        "no/out",
+    ];
+    check(&folder, &last, 2, &["write no/out"]);
+}
+
+#[test]
+fn a_format_that_a_command_does_not_know_is_named_with_those_that_it_knows() {
+    let folder = Folder::new("format");
+    let arguments = [
+        "check",
+        "image",
+        "oci:x",
+        "--host",
+        "builtin/debian-12",
+        "-o",
+        "html",
+    ];
+    check(&folder, &arguments, 2, &["has no format html", "-o json"]);
+}
