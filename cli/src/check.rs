@@ -9,6 +9,8 @@ use hostfit_engine::verdict::Judgement;
 use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 use hostfit_registry::Settings;
 
+use crate::advice;
+use crate::document::{Builder, Kind, Subject};
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
@@ -45,19 +47,20 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let format = common.output.format.one_of(&known, "check image")?;
     let mut hosts = Vec::new();
     for arg in &args.host {
-        hosts.extend(arg.read()?);
+        hosts.extend(arg.read()?.into_iter().map(|host| (host, arg.origin())));
     }
     let mut reader = Reader::new(args.registry);
     let mut images = Vec::new();
     for named in &args.images {
         images.push(reader.read(named).await?);
     }
-    let today = hostfit_crds::date(jiff::Timestamp::now());
+    let now = jiff::Timestamp::now();
+    let today = hostfit_crds::date(now);
     let policy = Policy::report_only();
     let catalog = Catalog::default();
     let mut cells = Vec::new();
     for image in &images {
-        for host in &hosts {
+        for (host, _) in &hosts {
             let fleet = fleet(host);
             let knowledge = Knowledge {
                 fleet: &fleet,
@@ -75,7 +78,22 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     }
     match format {
         Format::Table => print::table(&cells),
-        format => print::machine(format, &print::document(&cells, &catalog))?,
+        format => {
+            let mut document = Builder::new(Kind::Check, None, &catalog, advice::fix, now);
+            for (host, origin) in &hosts {
+                document.host(host, *origin);
+            }
+            for cell in &cells {
+                document.add(&Subject {
+                    target: None,
+                    workload: &workload(cell.image),
+                    named: std::slice::from_ref(&cell.image.named),
+                    facts: &[&*cell.image.facts],
+                    judgement: &cell.judgement,
+                });
+            }
+            print::machine(format, &document.finish())?;
+        }
     }
     Ok(common
         .output

@@ -9,6 +9,8 @@ use hostfit_engine::host::{self, Host, HostName, builtin};
 use hostfit_host::Machine;
 use serde_json::{Value, json};
 
+use crate::document::Origin;
+
 /// What stands after `--host`.
 #[derive(Debug, Clone)]
 pub(crate) enum HostArg {
@@ -40,6 +42,15 @@ impl FromStr for HostArg {
 }
 
 impl HostArg {
+    /// Who says what the hosts offer.
+    pub(crate) fn origin(&self) -> Origin {
+        match self {
+            Self::BuiltIn(_) => Origin::BuiltIn,
+            Self::File(_) => Origin::File,
+            Self::Local => Origin::Local,
+        }
+    }
+
     /// The hosts that it names.
     pub(crate) fn read(&self) -> anyhow::Result<Vec<Host>> {
         match self {

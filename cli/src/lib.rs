@@ -22,6 +22,7 @@ mod check;
     reason = "the survey asks it first, in the commit after this"
 )]
 mod cluster;
+mod document;
 mod exit;
 mod flags;
 mod hosts;

@@ -1,19 +1,17 @@
-//! Verdicts for people and for machines. Fields of the JSON are added, never renamed; what is not known is absent.
+//! Verdicts for people, and documents for machines.
 
-use hostfit_crds::HostFacts;
 use hostfit_engine::fact::{Evidence, Fact, Strength};
 use hostfit_engine::finding::{CellVerdict, Finding, plain};
-use hostfit_engine::image::{Contents, PlatformFacts};
-use hostfit_engine::lineage::{Catalog, Lineage};
-use hostfit_engine::matrix;
+use hostfit_engine::image::Contents;
+use hostfit_engine::lineage::Lineage;
 use hostfit_engine::verdict::Verdict;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::advice;
 use crate::check::Cell;
 use crate::flags::Format;
 use crate::out::say;
-use crate::read::Image;
 
 /// Longest text of an image that is shown.
 const TEXT: usize = 300;
@@ -76,78 +74,12 @@ fn counts(cells: &[Cell<'_>]) -> [usize; 4] {
 }
 
 /// A document as JSON or YAML.
-pub(crate) fn machine(format: Format, document: &Value) -> anyhow::Result<()> {
+pub(crate) fn machine(format: Format, document: &impl Serialize) -> anyhow::Result<()> {
     match format {
         Format::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(document)?)),
         _ => say!("{}", serde_json::to_string_pretty(document)?),
     }
     Ok(())
-}
-
-pub(crate) fn document(cells: &[Cell<'_>], catalog: &Catalog) -> Value {
-    let [pass, warn, unknown, fail] = counts(cells);
-    let items: Vec<_> = cells.iter().map(|cell| item(cell, catalog)).collect();
-    json!({
-        "apiVersion": "cli.hostfit.dev/v1",
-        "kind": "Check",
-        "rules": hostfit_engine::RULES_VERSION,
-        "summary": {"pass": pass, "warn": warn, "partial": 0, "fail": fail, "unknown": unknown},
-        "items": items,
-    })
-}
-
-fn item(cell: &Cell<'_>, catalog: &Catalog) -> Value {
-    let mut item = Map::new();
-    item.insert("image".to_owned(), cell.image.named.clone().into());
-    if let Fact::Known(facts, _) = &*cell.image.facts {
-        item.insert("digest".to_owned(), facts.digest.as_str().into());
-        let platform = matrix::platform_on(facts, &cell.host.facts);
-        if let Some(platform) = platform {
-            item.insert("platform".to_owned(), platform.platform.to_string().into());
-            item.insert(
-                "image_facts".to_owned(),
-                image_facts(cell.image, platform, catalog),
-            );
-        }
-    }
-    item.insert("host".to_owned(), cell.host.name.0.clone().into());
-    item.insert("host_facts".to_owned(), host_facts(cell));
-    item.insert("verdict".to_owned(), verdict(cell).as_str().into());
-    let findings: Vec<_> = findings(cell).map(finding).collect();
-    item.insert("findings".to_owned(), findings.into());
-    item.into()
-}
-
-fn finding(finding: &Finding) -> Value {
-    let evidence = finding.evidence.as_ref();
-    let evidence = evidence.map(|it| json!({"from": it.from, "strength": it.strength.to_string()}));
-    json!({
-        "code": finding.code.as_str(),
-        "verdict": finding.verdict.as_str(),
-        "severity": finding.severity.as_str(),
-        "message": finding.message(),
-        "fix": advice::fix(finding),
-        "evidence": evidence.into_iter().collect::<Vec<_>>(),
-        "docs": finding.code.docs(),
-    })
-}
-
-fn host_facts(cell: &Cell<'_>) -> Value {
-    let written = serde_json::to_value(HostFacts::from(&cell.host.facts)).unwrap_or_default();
-    // The names of the file format in the style of this document.
-    let fields = written.as_object().into_iter().flatten();
-    let snake = |name: &str| {
-        let mut snake = String::new();
-        for c in name.chars() {
-            if c.is_uppercase() {
-                snake.push('_');
-            }
-            snake.extend(c.to_lowercase());
-        }
-        snake
-    };
-    let fields = fields.map(|(name, value)| (snake(name), value.clone()));
-    Value::Object(fields.collect())
 }
 
 /// One thing that is known of an image.
@@ -236,12 +168,3 @@ const PACKAGES: [(&str, &[&str]); 3] = [
     ("libselinux", &["libselinux", "libselinux1"]),
     ("coreutils", &["coreutils", "coreutils-single"]),
 ];
-
-fn image_facts(image: &Image, platform: &PlatformFacts, catalog: &Catalog) -> Value {
-    let Fact::Known(contents, _) = &platform.contents else {
-        return json!({});
-    };
-    let known = known(&catalog.lineage(&image.reference, contents), contents);
-    let fields = known.into_iter().map(|it| (it.name.to_owned(), it.value));
-    Value::Object(fields.collect())
-}

@@ -40,6 +40,14 @@ fn machines_get_one_versioned_object() {
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document["apiVersion"], "cli.hostfit.dev/v1");
     assert_eq!(document["summary"]["fail"], 1);
+    assert_eq!(document["rules_published"].as_str().unwrap().len(), 10);
+    assert_eq!(document["hosts"][0]["name"], "builtin/x86-64-v2");
+    assert_eq!(document["hosts"][0]["origin"], "BuiltIn");
+    assert_eq!(document["hosts"][0]["facts"]["cpu_level"], 2);
+    assert!(
+        document.get("workloads").is_none(),
+        "nobody deploys it here"
+    );
     let item = &document["items"][0];
     assert_eq!(item["verdict"], "Fail");
     assert_eq!(item["image_facts"]["distro"], "rhel");
