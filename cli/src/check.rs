@@ -16,6 +16,7 @@ use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
 use crate::print;
 use crate::read::{Image, Reader};
+use crate::render;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -43,7 +44,7 @@ pub(crate) struct Cell<'a> {
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
-    let known = [Format::Table, Format::Json, Format::Yaml];
+    let known = [&[Format::Table], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "check image")?;
     let mut hosts = Vec::new();
     for arg in &args.host {
@@ -92,7 +93,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
                     judgement: &cell.judgement,
                 });
             }
-            print::machine(format, &document.finish())?;
+            render::print(format, &document.finish())?;
         }
     }
     Ok(common

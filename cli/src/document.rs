@@ -95,7 +95,7 @@ pub(crate) struct HostEntry {
 }
 
 /// Who says what a host offers.
-#[expect(dead_code, reason = "the survey says it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the survey says it"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Origin {
     /// Nodes of a cluster.
@@ -313,6 +313,13 @@ pub(crate) struct Lacked {
     pub(crate) permission: String,
     /// What is missing here because of it.
     pub(crate) therefore: String,
+}
+
+impl Document {
+    /// Whether workloads were asked for, be there any or not; else it is about images on hosts.
+    pub(crate) fn is_of_workloads(&self) -> bool {
+        self.source.is_some()
+    }
 }
 
 impl Summary {

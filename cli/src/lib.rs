@@ -30,6 +30,7 @@ mod images;
 mod out;
 mod print;
 mod read;
+mod render;
 
 use exit::{Exit, Trouble};
 use flags::Common;

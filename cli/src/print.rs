@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::advice;
 use crate::check::Cell;
 use crate::flags::Format;
-use crate::out::say;
+use crate::out::{self, say};
+use crate::render;
 
 /// Longest text of an image that is shown.
 const TEXT: usize = 300;
@@ -75,10 +76,7 @@ fn counts(cells: &[Cell<'_>]) -> [usize; 4] {
 
 /// A document as JSON or YAML.
 pub(crate) fn machine(format: Format, document: &impl Serialize) -> anyhow::Result<()> {
-    match format {
-        Format::Yaml => crate::out::write(format_args!("{}", serde_saphyr::to_string(document)?)),
-        _ => say!("{}", serde_json::to_string_pretty(document)?),
-    }
+    out::write(format_args!("{}", render::object(format, document)?));
     Ok(())
 }
 

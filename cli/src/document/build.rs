@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
             judgement,
             ..
         } = subject;
-        let target = subject.target.clone().map(Arc::new);
+        let target = subject.target.as_ref().map(|it| Arc::new(harmless(it)));
         let user = target.as_ref().map(|it| self.shared(&it.to_string()));
         let reasons = judgement.reasons.iter();
         let reasons: Vec<_> = reasons
@@ -174,9 +174,9 @@ impl<'a> Builder<'a> {
     /// The document, workloads sorted by what has to be done first.
     pub(crate) fn finish(self) -> Document {
         let mut document = self.document;
-        document.summary = match document.workloads.is_empty() && document.source.is_none() {
-            true => Summary::of(document.items.iter().map(|it| of_cell(it.verdict))),
-            false => Summary::of(document.workloads.iter().map(|it| it.verdict)),
+        document.summary = match document.is_of_workloads() {
+            true => Summary::of(document.workloads.iter().map(|it| it.verdict)),
+            false => Summary::of(document.items.iter().map(|it| of_cell(it.verdict))),
         };
         document
             .workloads
@@ -292,6 +292,17 @@ impl<'a> Builder<'a> {
         let shared: Arc<str> = text.into();
         self.names.insert(text.to_owned(), shared.clone());
         shared
+    }
+}
+
+/// Names as they may be shown.
+fn harmless(target: &Target) -> Target {
+    let optional = |text: &Option<String>| text.as_ref().map(|it| plain(it, TEXT));
+    Target {
+        namespace: optional(&target.namespace),
+        kind: plain(&target.kind, TEXT),
+        name: plain(&target.name, TEXT),
+        file: optional(&target.file),
     }
 }
 

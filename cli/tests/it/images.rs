@@ -307,3 +307,22 @@ fn the_catalog_shows_codes_hosts_and_tables() {
     check(&folder, &["version"], 0, &["rules"]);
     check(&folder, &["check", "image"], 2, &["Usage"]);
 }
+
+#[test]
+fn every_program_gets_its_format() {
+    let folder = Folder::new("formats");
+    layout(&folder.0.join("image"), RHEL);
+    let host = ["check", "image", "oci:image", "--host", "builtin/x86-64-v2"];
+    for (format, begins) in [
+        ("markdown", "## Hostfit: 1 of 1 image does not fit"),
+        ("csv", "verdict,namespace,kind,name,fits,"),
+        ("sarif", "{\n  \"$schema\": \"https://docs.oasis-open.org/"),
+        ("junit", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites"),
+    ] {
+        let arguments = [&host[..], &["-o", format]].concat();
+        let out = check(&folder, &arguments, 1, &["HF101", "x86-64-v3"]);
+        assert!(out.starts_with(begins), "{format}: {out}");
+    }
+    let name = [&host[..], &["-o", "name"]].concat();
+    check(&folder, &name, 2, &["has no format name", "-o sarif"]);
+}

@@ -1,0 +1,170 @@
+use boon::{Compiler, SchemaIndex, Schemas};
+use hostfit_engine::verdict::Verdict;
+use serde_json::{Value, json};
+
+use super::sample::{HOSTILE, cluster, image_on_hosts};
+use super::*;
+
+/// The schema of OASIS, as the crate serde-sarif 0.8.0 carries it.
+fn sarif_schema() -> (Schemas, SchemaIndex) {
+    let schema: Value = serde_json::from_str(include_str!("sarif-schema-2.1.0.json")).unwrap();
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("file:///sarif.json", schema).unwrap();
+    let index = compiler
+        .compile("file:///sarif.json", &mut schemas)
+        .unwrap();
+    (schemas, index)
+}
+
+/// What is judged by the samples, so that no test looks at nothing.
+#[test]
+fn the_sample_has_every_verdict() {
+    let document = cluster(40);
+    for verdict in Verdict::ALL.into_iter().filter(|it| *it != Verdict::Fail) {
+        let has = document.workloads.iter().any(|it| it.verdict == verdict);
+        assert!(has, "{verdict:?}");
+    }
+    assert_eq!(document.summary.pass, 28);
+    assert!(!document.plan.unwrap().breaks.is_empty());
+    assert_eq!(document.items.len(), 40 * 4);
+}
+
+#[test]
+fn sarif_is_what_its_schema_demands() {
+    let (schemas, schema) = sarif_schema();
+    for document in [cluster(40), cluster(0), image_on_hosts()] {
+        let log = sarif::sarif(&document);
+        if let Err(error) = schemas.validate(&log, schema) {
+            panic!("{error:#}");
+        }
+    }
+    // Else the schema would say nothing.
+    let mut wrong = sarif::sarif(&cluster(40));
+    wrong["runs"][0]["results"][0]["level"] = json!("fatal");
+    assert!(schemas.validate(&wrong, schema).is_err());
+}
+
+#[test]
+fn sarif_says_of_each_finding_what_where_and_how_bad() {
+    let mut document = cluster(40);
+    Arc::make_mut(&mut document.workloads[0].target).file = Some("./deploy/a b.yaml".to_owned());
+    let log = sarif::sarif(&document);
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let findings: usize = document.workloads.iter().map(|it| it.findings.len()).sum();
+    assert_eq!(results.len(), findings + document.excepted.len());
+    let first = &results[0];
+    assert_eq!(first["ruleId"], "HF101");
+    assert_eq!(first["level"], "error");
+    let place = &first["locations"][0];
+    assert_eq!(
+        place["physicalLocation"]["artifactLocation"]["uri"],
+        "deploy/a%20b.yaml"
+    );
+    let text = first["message"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("container web: image needs CPU level x86-64-v3") && text.contains("Fix: "),
+        "{text}"
+    );
+    let unknown = results.iter().find(|it| it["ruleId"] == "HF901").unwrap();
+    assert_eq!(unknown["level"], "note");
+    let suppressed = |it: &&Value| !it["suppressions"].as_array().unwrap().is_empty();
+    let suppressed: Vec<_> = results.iter().filter(suppressed).collect();
+    assert_eq!(suppressed.len(), 1);
+    let rules = log["runs"][0]["tool"]["driver"]["rules"]
+        .as_array()
+        .unwrap();
+    for result in results {
+        let rule = &rules[result["ruleIndex"].as_u64().unwrap() as usize];
+        assert_eq!(rule["id"], result["ruleId"]);
+    }
+}
+
+#[test]
+fn junit_counts_what_does_not_fit_as_failure_and_what_is_unknown_as_error() {
+    let document = cluster(40);
+    let text = junit::junit(&document).unwrap();
+    let report = quick_junit::Report::deserialize_from_str(&text).unwrap();
+    let summary = document.summary;
+    assert_eq!(report.tests, 40);
+    assert_eq!(report.failures, summary.fail + summary.partial);
+    assert_eq!(report.errors, summary.unknown);
+    assert_eq!(report.test_suites.len(), 5, "a suite for each namespace");
+    assert!(text.contains("HF101 Fail: image needs CPU level x86-64-v3"));
+    assert!(text.contains("accepted until 2026-12-31T00:00:00Z by search-v2-cpus"));
+    let text = junit::junit(&image_on_hosts()).unwrap();
+    assert!(
+        text.contains(r#"<testsuite name="ubuntu2204-k515" tests="1""#),
+        "{text}"
+    );
+}
+
+#[test]
+fn csv_is_read_back_whole_and_runs_no_formula() {
+    let mut document = cluster(40);
+    Arc::make_mut(&mut document.workloads[0].target).name = "=cmd|' /C calc'!A0".to_owned();
+    let text = csv::csv(&document).unwrap();
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+    let lines = |it: &crate::document::WorkloadEntry| it.findings.len().max(1);
+    let expected: usize = document.workloads.iter().map(lines).sum();
+    assert_eq!(records.len(), expected);
+    assert_eq!(&records[0][3], "'=cmd|' /C calc'!A0");
+    assert_eq!(&records[0][8], "HF101");
+    for record in &records {
+        assert!(!record.iter().any(|it| it.starts_with(['=', '+', '-', '@'])));
+    }
+}
+
+#[test]
+fn markdown_keeps_its_tables_whatever_things_are_called() {
+    let mut document = cluster(40);
+    let plan = markdown::markdown(&document);
+    assert!(plan.contains("## Plan: al8-k418 → amzn2023-k61"), "{plan}");
+    assert!(plan.contains("| cgroup | 1 | 2 |"), "{plan}");
+    assert!(plan.contains("### Order of work"), "{plan}");
+    document.plan = None;
+    let text = markdown::markdown(&document);
+    assert!(
+        text.starts_with("## Hostfit: 4 of 40 workloads do not fit everywhere"),
+        "{text}"
+    );
+    assert!(text.contains("alert(1)"), "the hostile workload is there");
+    for text in [plan, text] {
+        assert!(
+            !text.contains("<script") && !text.contains("@team"),
+            "{text}"
+        );
+        let mut columns = None;
+        for line in text.lines() {
+            let bars = line.replace("\\|", "").matches('|').count();
+            match (bars, columns) {
+                (0, _) => columns = None,
+                (bars, None) => columns = Some(bars),
+                (bars, Some(columns)) => assert_eq!(bars, columns, "{line}"),
+            }
+        }
+    }
+    let text = markdown::markdown(&image_on_hosts());
+    assert!(
+        text.contains("registry.example/apps/search:4.1 on ubuntu2204-k515"),
+        "{text}"
+    );
+    let text = markdown::markdown(&cluster(0));
+    assert!(text.contains("there is no workload to judge"), "{text}");
+}
+
+#[test]
+fn no_format_carries_what_terminals_obey() {
+    let mut document = cluster(40);
+    assert!(HOSTILE.contains('\u{1b}') && HOSTILE.contains('\u{202e}'));
+    for plan in [true, false] {
+        if !plan {
+            document.plan = None;
+        }
+        for format in FORMATS {
+            let text = render(format, &document).unwrap();
+            let obeyed = |c: char| c != '\n' && c != '\r' && (c.is_control() || c == '\u{202e}');
+            assert!(!text.contains(obeyed), "{format:?}");
+        }
+    }
+}
