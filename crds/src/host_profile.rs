@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
+use kube::{CustomResource, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compat_report::VerdictCounts;
-use crate::{Condition, HostFacts, bounds};
+use crate::{Condition, HostFacts, bounds, names};
 
 /// A class of hosts: all nodes that offer the same. The operator observes the classes of the cluster; people declare
 /// the ones that they plan, or that the autoscaler holds at zero.
@@ -110,6 +110,12 @@ impl HostProfile {
                 .and_then(|status| status.facts.as_ref())
         };
         self.spec.facts.as_ref().or_else(observed)
+    }
+
+    /// Made by the operator from nodes, not by people.
+    pub fn is_ours(&self) -> bool {
+        self.origin() == Origin::Observed
+            && self.labels().get(names::MANAGED_BY).map(String::as_str) == Some(names::HOSTFIT)
     }
 
     /// Where the profile comes from: its facts decide.

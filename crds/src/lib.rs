@@ -6,16 +6,19 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub mod base_image;
+pub mod classes;
 pub mod compat_report;
 pub mod condition;
 pub mod fleet;
 pub mod host_facts;
 pub mod host_profile;
 pub mod image_profile;
+pub mod item;
 pub mod names;
 pub mod node;
 pub mod node_profile;
 pub mod policies;
+pub mod seen;
 pub mod selector;
 pub mod support_matrix;
 pub mod workload;

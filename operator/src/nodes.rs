@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hostfit_crds::classes;
 use hostfit_crds::compat_report::VerdictCounts;
 use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::fleet::Class;
 use hostfit_crds::host_profile::{HostProfileStatus, Origin};
-use hostfit_crds::node::{self, Observed, class};
+use hostfit_crds::seen::Seen;
 use hostfit_crds::{HostFacts, HostProfile, NodeProfile, NodeProfileStatus, names};
 use hostfit_engine::host;
 use k8s_openapi::api::core::v1::Node;
@@ -21,10 +22,7 @@ use tracing::{debug, info, warn};
 use crate::apply::{Writer, Written};
 use crate::world::World;
 
-pub(crate) mod plan;
 mod profiles;
-
-use plan::Plan;
 
 /// Between two looks: changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(300);
@@ -71,54 +69,15 @@ pub(crate) async fn run(
     }
 }
 
-/// The nodes and profiles that there are, and what is to become of them.
-pub(crate) struct Seen {
-    pub(crate) plan: Plan,
-    pub(crate) nodes: Vec<Arc<Node>>,
-    pub(crate) profiles: Vec<Arc<HostProfile>>,
-    pub(crate) node_profiles: BTreeMap<String, Arc<NodeProfile>>,
-    /// What is known of each node.
-    pub(crate) observed: BTreeMap<String, Observed>,
-}
-
 /// What the cluster is to show of its nodes now; nothing before the watches have synced.
 pub(crate) fn planned(world: &World) -> Option<Seen> {
-    let nodes = world.nodes.state()?;
-    let profiles = world.profiles.state()?;
-    let node_profiles = world.node_profiles.state()?.into_iter();
-    let node_profiles: BTreeMap<_, _> = node_profiles.map(|it| (it.name_any(), it)).collect();
-    let features = world.node_features.by_node()?;
-    let observe = |node: &Arc<Node>| {
-        let name = node.name_any();
-        let profile = node_profiles.get(&name).map(AsRef::as_ref);
-        let features = features.get(&name).into_iter().flatten();
-        let features: Vec<_> = features.map(AsRef::as_ref).collect();
-        let observed = node::observe(node, profile, &features, world.agents);
-        (name, observed)
-    };
-    let observed: BTreeMap<_, _> = nodes.iter().map(observe).collect();
-    let declared: Vec<_> = profiles
-        .iter()
-        .filter(|profile| !is_ours(profile))
-        .map(|profile| profile.name_any())
-        .collect();
-    let named = profiles.iter().filter(|profile| is_ours(profile));
-    let known =
-        named.filter_map(|profile| Some((class(&Class::of(profile)?.facts), profile.name_any())));
-    let plan = plan::plan(&observed, &known.collect(), &declared);
-    Some(Seen {
-        plan,
-        nodes,
-        profiles,
-        node_profiles,
-        observed,
-    })
-}
-
-/// Made by us from nodes, not by people.
-pub(crate) fn is_ours(profile: &HostProfile) -> bool {
-    profile.origin() == Origin::Observed
-        && profile.labels().get(names::MANAGED_BY).map(String::as_str) == Some(names::HOSTFIT)
+    Some(Seen::new(
+        world.nodes.state()?,
+        world.profiles.state()?,
+        world.node_profiles.state()?,
+        &world.node_features.by_node()?,
+        world.agents,
+    ))
 }
 
 async fn once(
@@ -187,7 +146,7 @@ async fn once(
     }
     for profile in &profiles {
         let name = profile.name_any();
-        let written = if !is_ours(profile) {
+        let written = if !profile.is_ours() {
             let mut status = declared_status(profile, of(counts, &name));
             // Where nobody can land, for example on a plan, there is nothing to count: zero would look like good news.
             if Class::of(profile).is_none_or(|class| class.labels.is_none()) {
@@ -208,7 +167,7 @@ async fn once(
 async fn observed(
     writer: &Writer,
     name: &str,
-    wanted: &plan::Profile,
+    wanted: &classes::Profile,
     current: Option<&Arc<HostProfile>>,
     counts: Option<VerdictCounts>,
 ) -> kube::Result<Written> {
@@ -299,7 +258,7 @@ async fn write_status(
 }
 
 fn observed_status(
-    wanted: &plan::Profile,
+    wanted: &classes::Profile,
     current: Option<&Arc<HostProfile>>,
     counts: Option<VerdictCounts>,
 ) -> HostProfileStatus {

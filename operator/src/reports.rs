@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_crds::CompatReport;
-use hostfit_crds::fleet::{Class, fleet};
-use hostfit_crds::host_profile::Origin;
 use hostfit_crds::policies::Policies;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
@@ -226,25 +224,5 @@ impl Reports {
 
 /// The fleet as the operator itself observes it: it need not wait for the profiles that it is about to write.
 pub(crate) fn known_fleet(world: &World) -> Option<Fleet> {
-    let nodes::Seen {
-        plan,
-        nodes,
-        profiles,
-        observed: known,
-        node_profiles: _,
-    } = nodes::planned(world)?;
-    let observed = plan.profiles.into_iter().map(|(name, profile)| Class {
-        name,
-        facts: profile.facts,
-        claimed: profile.claimed,
-        origin: Origin::Observed,
-        labels: None,
-    });
-    let of_people = profiles.iter().filter(|profile| !nodes::is_ours(profile));
-    let declared = of_people.filter_map(|profile| Class::of(profile));
-    let offered = nodes.iter().filter_map(|node| {
-        let known = known.get(&node.name_any())?;
-        Some((node.as_ref(), known.facts.clone()))
-    });
-    Some(fleet(observed.chain(declared), offered))
+    Some(nodes::planned(world)?.fleet())
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use hostfit_crds::item::{self, Item};
 use hostfit_crds::node::Agents;
 use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
 use hostfit_crds::{
     BaseImage, CompatReport, HostProfile, KeptImageProfile, NodeProfile, SupportMatrix, fleet,
 };
-use hostfit_engine::workload::Workload;
 use hostfit_process::watch::{self, Keep};
 use hostfit_process::{Changed, Health, Tasks, Watched};
 use k8s_openapi::api::core::v1::{Namespace, Node};
@@ -16,9 +16,7 @@ use kube::core::Object;
 use kube::core::object::NotUsed;
 use kube::discovery::ApiResource;
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource, ResourceExt};
-
-use hostfit_crds::compat_report::TargetRef;
+use kube::{Api, Client, ResourceExt};
 
 use crate::node_features::NodeFeatures;
 
@@ -55,31 +53,11 @@ pub(crate) struct Settings {
     pub(crate) node_features: bool,
 }
 
-/// Kinds of workloads that are watched, as owners are told.
-const WATCHED: [&str; 7] = [
-    "Deployment",
-    "StatefulSet",
-    "DaemonSet",
-    "ReplicaSet",
-    "Job",
-    "CronJob",
-    "Node",
-];
-
 /// All objects of a kind. Objects of a list do not say of what kind they are.
 #[derive(Clone)]
 struct Kind<S: Clone + 'static> {
     resource: ApiResource,
     watched: Watched<Object<S, NotUsed>>,
-}
-
-/// A workload, as its report speaks of it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Item {
-    pub(crate) namespace: String,
-    pub(crate) target: TargetRef,
-    pub(crate) generation: Option<i64>,
-    pub(crate) workload: Workload,
 }
 
 impl World {
@@ -169,9 +147,7 @@ impl World {
                 .items(excluded, |spec| &spec.job_template.spec.template.spec)?,
         );
         items.extend(self.pods.items(excluded, |spec| spec)?);
-        // Of what an unheard-of controller makes, one speaks for all.
-        let mut seen = BTreeSet::new();
-        items.retain(|item| seen.insert(item.target.uid.clone()));
+        item::once(&mut items);
         Some(items)
     }
 
@@ -201,34 +177,8 @@ impl<S: Clone> Kind<S> {
         excluded: &BTreeSet<String>,
         pod: fn(&S) -> &PodSpec,
     ) -> Option<Item> {
-        let namespace = object.namespace()?;
-        if excluded.contains(&namespace) || object.meta().deletion_timestamp.is_some() {
-            return None;
-        }
-        let mut owners = object.owner_references().iter();
-        let target = match owners.find(|owner| owner.controller == Some(true)) {
-            // What a workload that we watch makes is reported there.
-            Some(owner) if WATCHED.contains(&owner.kind.as_str()) => return None,
-            // A kind that we do not know, for example of a custom resource: its pods speak for it.
-            Some(owner) if self.resource.kind == "Pod" => TargetRef {
-                api_version: owner.api_version.clone(),
-                kind: owner.kind.clone(),
-                name: owner.name.clone(),
-                uid: owner.uid.clone(),
-            },
-            _ => TargetRef {
-                api_version: self.resource.api_version.clone(),
-                kind: self.resource.kind.clone(),
-                name: object.name_any(),
-                uid: object.uid()?,
-            },
-        };
-        Some(Item {
-            namespace,
-            target,
-            generation: object.meta().generation,
-            workload: pod(&object.spec).clone().into(),
-        })
+        let is_excluded = excluded.contains(&object.namespace()?);
+        (!is_excluded).then(|| item::item(&self.resource, object, pod))?
     }
 }
 

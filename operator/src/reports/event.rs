@@ -2,13 +2,12 @@
 //! Argo or Flux, this is what people see besides the report.
 
 use hostfit_crds::compat_report;
+use hostfit_crds::item::Item;
 use hostfit_engine::finding::plain;
 use hostfit_engine::policy::Mode;
 use hostfit_engine::verdict::{Judgement, Verdict};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
-
-use crate::world::Item;
 
 /// Bytes of a note that the API server takes.
 const NOTE: usize = 1024;

@@ -7,6 +7,7 @@ use hostfit_crds::compat_report::{
     CompatReportSpec, CompatReportStatus, FindingCounts, ReportFinding, ReportImage, VerdictCounts,
 };
 use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::item::Item;
 use hostfit_crds::policies::{Judge, Policies};
 use hostfit_crds::{CompatReport, names};
 use hostfit_engine::fact::{Fact, Gap};
@@ -24,7 +25,6 @@ use kube::ResourceExt;
 
 use super::Images;
 use super::event::{self, Notice};
-use crate::world::Item;
 
 /// Findings that a report lists.
 const MOST_FINDINGS: usize = 20;

@@ -2,36 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hostfit_crds::names;
 use hostfit_engine::host::{HostFact, HostFacts};
 
-use hostfit_crds::node::{Observed, Source, class};
+use crate::names;
+use crate::node::{Observed, Source, class};
 
 /// A class of nodes, as its HostProfile is to say.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Profile {
+pub struct Profile {
     /// Facts of the class. Where nodes differ in the patch of a version: the oldest.
-    pub(crate) facts: HostFacts,
+    pub facts: HostFacts,
     /// Who told each fact: the strongest source of any node.
-    pub(crate) sources: BTreeMap<HostFact, Source>,
+    pub sources: BTreeMap<HostFact, Source>,
     /// Facts that every node only claims.
-    pub(crate) claimed: BTreeSet<HostFact>,
+    pub claimed: BTreeSet<HostFact>,
     /// How many nodes are of the class.
-    pub(crate) nodes: usize,
+    pub nodes: usize,
 }
 
 /// What the cluster is to show of its nodes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// The profiles, by name.
-    pub(crate) profiles: BTreeMap<String, Profile>,
+    pub profiles: BTreeMap<String, Profile>,
     /// The labels of each node, by its name.
-    pub(crate) labels: BTreeMap<String, BTreeMap<&'static str, String>>,
+    pub labels: BTreeMap<String, BTreeMap<&'static str, String>>,
 }
 
 /// Groups nodes that offer the same, and names the groups. `known` are the classes that have a name already, and keep
 /// it: people's rows speak of it. `taken` are names of profiles that people declared.
-pub(crate) fn plan(
+pub fn plan(
     nodes: &BTreeMap<String, Observed>,
     known: &BTreeMap<Vec<String>, String>,
     taken: &[String],
