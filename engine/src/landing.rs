@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::{Host, HostFacts};
+use crate::host::{Host, HostFacts, HostName};
 use crate::workload::{Placement, Requirement, Taint, Term};
 
 /// Label that differs on every node. It is kept beside the class of labels, not in it.
@@ -48,6 +48,28 @@ impl Fleet {
         let platform =
             |facts: &HostFacts| Some((facts.os_family()?.to_owned(), facts.architecture.clone()?));
         facts.filter_map(platform).collect()
+    }
+
+    /// The host of this name.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+
+    /// Whether the placement allows the host.
+    pub fn admits(&self, host: &HostName, placement: &Placement) -> bool {
+        self.classes_of(host).any(|class| class.admits(placement))
+    }
+
+    /// Whether people say by labels who may land on the host, and no node is of it yet.
+    pub fn is_declared(&self, host: &HostName) -> bool {
+        let mut classes = self.classes_of(host).peekable();
+        classes.peek().is_some() && classes.all(|class| class.nodes.is_empty())
+    }
+
+    fn classes_of<'a>(&'a self, host: &HostName) -> impl Iterator<Item = &'a NodeClass> {
+        let index = self.hosts.iter().position(|it| it.name == *host);
+        let classes = self.classes.iter();
+        classes.filter(move |class| class.host.is_some() && class.host == index)
     }
 
     /// The hosts that the placement allows, in the order of the fleet.
@@ -149,7 +171,6 @@ impl NodeClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::HostName;
     use crate::workload::{Operator, Toleration};
 
     fn fleet() -> Fleet {
@@ -275,6 +296,19 @@ mod tests {
             },
             "old new gpu later",
         );
+    }
+
+    #[test]
+    fn one_host_is_asked_as_all_are() {
+        let fleet = fleet();
+        let name = |name: &str| HostName(name.to_owned());
+        let new = affinity(vec![labels(vec![require("pool", Operator::In, &["new"])])]);
+        let admits = |host: &str| fleet.admits(&name(host), &new);
+        assert_eq!((admits("old"), admits("new")), (false, true));
+        let is_declared = |host: &str| fleet.is_declared(&name(host));
+        assert!(is_declared("later") && !is_declared("old"));
+        // Of what is not there, and of nodes without a profile, nothing is declared.
+        assert!(!is_declared("strange") && !fleet.admits(&name("strange"), &Placement::default()));
     }
 
     #[test]

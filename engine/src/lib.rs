@@ -7,6 +7,7 @@
 //! nodes    ──(a cluster)───▶ Fleet            ──Fleet::landing────▶ hosts that the pod may land on
 //! images × hosts × Rules   ──matrix::evaluate─────────────────────▶ Judgement
 //! Judgement × Policy       ──policy::decide───────────────────────▶ Decision
+//! one host for another     ──plan::Move───────────────────────────▶ what breaks, and what to do first
 //! ```
 //!
 //! Unknown is a value until policy: a slow registry, an image of scratch, an unlabelled node are [`fact::Gap`]s, and
@@ -23,6 +24,7 @@ pub mod lineage;
 pub mod matrix;
 pub mod os_release;
 pub mod package;
+pub mod plan;
 pub mod policy;
 pub mod tables;
 pub mod verdict;

@@ -104,7 +104,6 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
     knowledge: &Knowledge<'_>,
 ) -> Judgement {
     let landing = knowledge.fleet.landing(&workload.placement);
-    let runtime_class = workload.placement.runtime_class.as_deref();
     let mut tally = Tally::default();
     let gap = match landing.unprofiled {
         true => Some(Gap::NotProfiled),
@@ -118,6 +117,31 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
     if landing.unprofiled {
         tally.unprofiled();
     }
+    judge(workload, facts, &landing.hosts, knowledge, &mut tally);
+    tally.finish()
+}
+
+/// Judges the images of a workload on one host, whether or not it may land there.
+pub fn evaluate_on<F: Borrow<Fact<ImageFacts>>>(
+    workload: &Workload,
+    facts: &[F],
+    host: &Host,
+    knowledge: &Knowledge<'_>,
+) -> Judgement {
+    let mut tally = Tally::default();
+    judge(workload, facts, &[host], knowledge, &mut tally);
+    tally.finish()
+}
+
+/// Records what there is to say of the images of a workload on each host.
+fn judge<F: Borrow<Fact<ImageFacts>>>(
+    workload: &Workload,
+    facts: &[F],
+    hosts: &[&Host],
+    knowledge: &Knowledge<'_>,
+    tally: &mut Tally,
+) {
+    let runtime_class = workload.placement.runtime_class.as_deref();
     const NOT_ASKED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NotFetchedInTime);
     let images = workload.images.iter().enumerate().map(|(index, image)| {
         // An image of which nobody brings anything is not known; it is not left out.
@@ -131,7 +155,7 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
         sandbox: runtime_class.and_then(Sandbox::of),
         knowledge,
     };
-    for host in &landing.hosts {
+    for host in hosts {
         let mut worst = CellVerdict::Pass;
         claims::judge(&images, host, &mut |user, finding| {
             let finding = &*knowledge.rules.accepted.limit(finding);
@@ -140,7 +164,6 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
         });
         tally.host(&host.name, worst);
     }
-    tally.finish()
 }
 
 /// The images of a workload, to be judged on one host after the other.

@@ -54,6 +54,7 @@ measure_process() {
   alone "$BENCH" admission --webhook "$WEBHOOK" --scratch "$SCRATCH" --address "$ADDRESS"
   alone "$BENCH" cold
   "$BENCH" evaluate
+  "$BENCH" plan
   "$BENCH" profiles
   measure_layers
   if command -v docker-registry >/dev/null; then

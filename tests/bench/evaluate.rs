@@ -50,7 +50,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// Hosts of which everything is known, so that every rule has something to look at.
-fn fleet() -> Fleet {
+pub(crate) fn complete_hosts() -> impl Iterator<Item = Host> {
     let complete = |host: &Host| {
         let mut host = host.clone();
         let facts = &mut host.facts;
@@ -65,7 +65,11 @@ fn fleet() -> Fleet {
         facts.proc_cgroups = Some(["cpu", "cpuset", "memory"].map(str::to_owned).into());
         host
     };
-    let hosts: Vec<_> = builtin::hosts().iter().take(HOSTS).map(complete).collect();
+    builtin::hosts().iter().map(complete)
+}
+
+fn fleet() -> Fleet {
+    let hosts: Vec<_> = complete_hosts().take(HOSTS).collect();
     let class = |index| NodeClass {
         host: Some(index),
         labels: Default::default(),
@@ -92,7 +96,7 @@ fn workload() -> anyhow::Result<Workload> {
 }
 
 /// Debian 13 with Java, of which every file that rules ask for is there.
-fn facts() -> anyhow::Result<Fact<ImageFacts>> {
+pub(crate) fn facts() -> anyhow::Result<Fact<ImageFacts>> {
     let package = |version: &str| Seen::new(PackageVersion::new(Family::Dpkg, version), "status");
     let packages = [
         ("libselinux1", "3.8-4"),

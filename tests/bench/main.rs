@@ -14,6 +14,7 @@ mod fleet;
 mod floor;
 mod layers;
 mod load;
+mod plan;
 mod profiles;
 mod rows;
 mod server;
@@ -31,6 +32,8 @@ enum Command {
     Cold(cold::Args),
     /// All rules on one pod.
     Evaluate,
+    /// The plan of an upgrade over ten thousand workloads.
+    Plan,
     /// Ten thousand ImageProfiles.
     Profiles,
     /// Facts of a layer beside unpacking and hashing it.
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
             Command::Admission(args) => admission::run(args).await,
             Command::Cold(args) => cold::run(args).await,
             Command::Evaluate => evaluate::run(),
+            Command::Plan => plan::run(),
             Command::Profiles => profiles::run(),
             Command::Layers(args) => layers::run(args).await,
             Command::Floor(args) => floor::run(args).await,

@@ -44,7 +44,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// Anonymous resident memory in KiB.
-fn anonymous() -> anyhow::Result<f64> {
+pub(crate) fn anonymous() -> anyhow::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|it| it.strip_prefix("RssAnon:"));
     let kib = line.and_then(|it| it.trim().strip_suffix(" kB"));

@@ -96,17 +96,19 @@ pub(super) fn version(cell: &Cell<'_>) -> Option<DottedVersion> {
     told(cell).map(|java| java.version)
 }
 
-/// The first build of each release that knows cgroup v2 (kubernetes.io, concepts/architecture/cgroups). 9, 10 and 12 to
-/// 14 never did; from 15 on all do.
-fn knows_v2(version: &DottedVersion) -> bool {
-    match version.major() {
-        8 => version.is_at_least("8.372"),
-        11 => version.is_at_least("11.0.16"),
-        major => major >= 15,
-    }
+/// The build to update to so that cgroup v2 is known (kubernetes.io, concepts/architecture/cgroups); none for one that
+/// knows it. 9, 10 and 12 to 14 never did; from 15 on all do.
+fn build_for_v2(version: &DottedVersion) -> Option<&'static str> {
+    let (build, knows) = match version.major() {
+        8 => ("8u372", version.is_at_least("8.372")),
+        9..=11 => ("11.0.16", version.is_at_least("11.0.16")),
+        _ => ("15", version.is_at_least("15")),
+    };
+    (!knows).then_some(build)
 }
 
-const FIX: &str = "update the JDK, or set -Xmx and -XX:ActiveProcessorCount";
+/// What helps without another JDK.
+const OPTIONS_HELP: &str = "or set -Xmx and -XX:ActiveProcessorCount";
 
 /// HF301
 pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
@@ -114,8 +116,10 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
     if cell.host.facts.cgroup == Some(1) {
         return Outcome::Compatible;
     }
-    let Some(java) = java(cell).filter(|it| it.version.major() >= 8 && !knows_v2(&it.version))
-    else {
+    let Some(java) = java(cell).filter(|it| it.version.major() >= 8) else {
+        return Outcome::Compatible;
+    };
+    let Some(build) = build_for_v2(&java.version) else {
         return Outcome::Compatible;
     };
     let text = java.text;
@@ -126,7 +130,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
             severity: Severity::Degraded,
             image: format!("holds Java {text}, which does not see the limits of cgroup v2"),
             host: "has cgroup v2".to_owned(),
-            fix: FIX.to_owned(),
+            fix: format!("update the JDK to {build} or newer, {OPTIONS_HELP}"),
             evidence: Some(java.evidence()),
             doubt: None,
         }),
@@ -162,7 +166,7 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
     if lists_all || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old) {
         return Outcome::Compatible;
     }
-    let Some(java) = java(cell).filter(|java| knows_v2(&java.version)) else {
+    let Some(java) = java(cell).filter(|java| build_for_v2(&java.version).is_none()) else {
         return Outcome::Compatible;
     };
     let (version, text) = (&java.version, java.text);
@@ -182,7 +186,7 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
         severity: Severity::Degraded,
         image: format!("holds Java {text}, which looks for {missing} in /proc/cgroups"),
         host: "does not list it".to_owned(),
-        fix: FIX.to_owned(),
+        fix: format!("update the JDK, {OPTIONS_HELP}"),
         evidence: Some(java.evidence()),
         doubt: cell
             .other_kernel()
