@@ -97,10 +97,10 @@ fn newer() -> anyhow::Result<Fact<ImageFacts>> {
             let Fact::Known(contents, _) = &mut platform.contents else {
                 continue;
             };
-            let mut files = contents.files.as_deref().cloned().unwrap_or_default();
+            let mut files = contents.files().cloned().unwrap_or_default();
             let libc = files.libc.as_mut();
             libc.context("no C library")?.cpu_level = Some(3);
-            contents.files = Some(files.into());
+            contents.files = files.into();
         }
     }
     Ok(facts)

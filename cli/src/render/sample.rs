@@ -214,7 +214,7 @@ fn known(distribution: &str, version: &str, java: Option<&str>) -> Fact<ImageFac
         ..Files::default()
     };
     let contents = Contents {
-        files: Some(Arc::new(files)),
+        files: files.into(),
         env: java
             .map(|it| ("JAVA_VERSION".to_owned(), it.to_owned()))
             .into_iter()
