@@ -8,7 +8,7 @@ use hostfit_engine::workload::Taint;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 
-use crate::host_profile::{HostProfile, Origin};
+use crate::host_profile::{HostProfile, NodeTaint, Origin};
 use crate::node::class;
 
 /// A class of hosts, before its nodes are counted.
@@ -24,6 +24,8 @@ pub struct Class {
     pub origin: Origin,
     /// Labels of the nodes that people declared, where pods may land on them.
     pub labels: Option<BTreeMap<String, String>>,
+    /// Taints of the nodes that people declared.
+    pub taints: BTreeSet<Taint>,
 }
 
 impl Class {
@@ -47,6 +49,7 @@ impl Class {
             },
             origin: profile.origin(),
             labels: lands.then(|| spec.node_labels.clone()),
+            taints: spec.node_taints.iter().filter_map(declared).collect(),
         })
     }
 }
@@ -72,7 +75,7 @@ pub fn fleet<'a>(
                     let key = ClassKey {
                         host: Some(host),
                         labels,
-                        taints: BTreeSet::new(),
+                        taints: described.taints,
                     };
                     classes.entry(key).or_default();
                 }
@@ -128,15 +131,22 @@ pub fn taints(node: &Node) -> BTreeSet<Taint> {
         .iter()
         .flat_map(|spec| spec.taints.iter().flatten());
     taints
-        .filter(|taint| taint.effect != "PreferNoSchedule")
-        .filter(|taint| !taint.key.starts_with("node.kubernetes.io/"))
-        .filter(|taint| !taint.key.starts_with("node.cloudprovider.kubernetes.io/"))
-        .map(|taint| Taint {
-            key: taint.key.clone(),
-            value: taint.value.clone().unwrap_or_default(),
-            effect: taint.effect.clone(),
-        })
+        .filter_map(|taint| lasting(&taint.key, taint.value.as_deref(), &taint.effect))
         .collect()
+}
+
+fn declared(taint: &NodeTaint) -> Option<Taint> {
+    lasting(&taint.key, taint.value.as_deref(), taint.effect.into())
+}
+
+fn lasting(key: &str, value: Option<&str>, effect: &str) -> Option<Taint> {
+    let is_trouble = key.starts_with("node.kubernetes.io/")
+        || key.starts_with("node.cloudprovider.kubernetes.io/");
+    (effect != "PreferNoSchedule" && !is_trouble).then(|| Taint {
+        key: key.to_owned(),
+        value: value.unwrap_or_default().to_owned(),
+        effect: effect.to_owned(),
+    })
 }
 
 /// Drops what nobody reads of a node, before it is kept.
@@ -148,5 +158,40 @@ pub fn prune(node: &mut Node) {
             node_info: status.node_info.take(),
             ..Default::default()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HostProfileSpec;
+    use crate::workload::PodSpec;
+    use hostfit_engine::workload::Workload;
+    use serde_json::json;
+
+    /// `lands`: whether a pod of this spec may land on a pool that people declared, whose nodes are tainted.
+    #[track_caller]
+    fn check(pod: serde_json::Value, lands: bool) {
+        let taint = |key: &str, effect: &str| json!({"key": key, "effect": effect});
+        let spec: HostProfileSpec = serde_json::from_value(json!({
+            "nodeLabels": {"pool": "gpu"}, "facts": {"os": "ubuntu"},
+            "nodeTaints": [taint("nvidia.com/gpu", "NoSchedule"), taint("soft", "PreferNoSchedule")],
+        }))
+        .unwrap();
+        let profile = HostProfile::new("gpu-pool", spec);
+        let fleet = fleet(Class::of(&profile), []);
+        let pod: PodSpec = serde_json::from_value(pod).unwrap();
+        let placement = Workload::from(pod).placement;
+        assert_eq!(fleet.landing(&placement).hosts.len(), usize::from(lands));
+    }
+
+    #[test]
+    fn who_does_not_tolerate_the_taints_of_a_declared_pool_cannot_land_there() {
+        check(json!({"nodeSelector": {"pool": "gpu"}}), false);
+        let tolerates = json!([{"key": "nvidia.com/gpu", "operator": "Exists"}]);
+        check(
+            json!({"nodeSelector": {"pool": "gpu"}, "tolerations": tolerates}),
+            true,
+        );
     }
 }

@@ -45,9 +45,49 @@ pub struct HostProfileSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "bounds::labels")]
     pub node_labels: BTreeMap<String, String>,
+    /// Declared profiles: taints that the nodes will have. Pods that do not tolerate them cannot land here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub node_taints: Vec<NodeTaint>,
     /// Declared profiles: what the nodes will offer. Its presence makes a profile Declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<HostFacts>,
+}
+
+/// A taint that nodes will have, as in a Node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeTaint {
+    /// Key of the taint.
+    #[schemars(length(min = 1, max = 316))]
+    pub key: String,
+    /// Value of the taint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+    /// What becomes of pods that do not tolerate it. PreferNoSchedule keeps none away.
+    pub effect: TaintEffect,
+}
+
+/// What becomes of pods that do not tolerate a taint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TaintEffect {
+    /// They are not scheduled here.
+    NoSchedule,
+    /// They are scheduled elsewhere, if that can be.
+    PreferNoSchedule,
+    /// They are not scheduled here, and end if they run here.
+    NoExecute,
+}
+
+impl From<TaintEffect> for &'static str {
+    fn from(effect: TaintEffect) -> Self {
+        match effect {
+            TaintEffect::NoSchedule => "NoSchedule",
+            TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+            TaintEffect::NoExecute => "NoExecute",
+        }
+    }
 }
 
 /// What the operator knows of the class.

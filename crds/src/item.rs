@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use hostfit_engine::workload::Workload;
+use kube::core::ApiResource;
 use kube::core::Object;
 use kube::core::object::NotUsed;
-use kube::discovery::ApiResource;
 use kube::{Resource, ResourceExt};
 
 use crate::compat_report::TargetRef;

@@ -1,6 +1,6 @@
 //! Everything that is told of nodes → their classes, and the fleet, for whoever observes a cluster itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hostfit_engine::landing::Fleet;
@@ -74,6 +74,7 @@ impl Seen {
             claimed: profile.claimed,
             origin: Origin::Observed,
             labels: None,
+            taints: BTreeSet::new(),
         });
         let of_people = self.profiles.iter().filter(|profile| !profile.is_ours());
         let declared = of_people.filter_map(|profile| Class::of(profile));

@@ -317,7 +317,10 @@ fn every_program_gets_its_format() {
         ("markdown", "## Hostfit: 1 of 1 image does not fit"),
         ("csv", "verdict,namespace,kind,name,fits,"),
         ("sarif", "{\n  \"$schema\": \"https://docs.oasis-open.org/"),
-        ("junit", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites"),
+        (
+            "junit",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites",
+        ),
     ] {
         let arguments = [&host[..], &["-o", format]].concat();
         let out = check(&folder, &arguments, 1, &["HF101", "x86-64-v3"]);
