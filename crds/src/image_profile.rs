@@ -234,6 +234,21 @@ pub fn names(digest: &Digest) -> [&str; 2] {
     [digest.short(), digest.parts().1]
 }
 
+/// The name for the profile of a digest: the one that it has, else the first that no other image has.
+pub fn name_for(
+    digest: &Digest,
+    get: impl Fn(&str) -> Option<Arc<KeptImageProfile>>,
+) -> Option<&str> {
+    let names = names(digest);
+    let is_own = |name: &&&str| get(name).is_some_and(|there| there.is_about(digest));
+    let is_free = |name: &&&str| get(name).is_none();
+    let found = names
+        .iter()
+        .find(is_own)
+        .or_else(|| names.iter().find(is_free));
+    found.copied()
+}
+
 /// What is known of the image with this digest, by the profiles that `get` finds by their names.
 pub fn find(
     digest: &Digest,

@@ -110,11 +110,10 @@ impl Writer {
         }
     }
 
-    pub(crate) async fn image_profile_status(
-        &self,
-        profile: &ImageProfile,
-    ) -> kube::Result<Written> {
-        status(&Api::all(self.client()?), profile).await
+    /// Writes since when an image is unused, unless its profile has changed meanwhile: what was learned since must stay.
+    pub(crate) async fn image_profile_mark(&self, profile: &ImageProfile) -> kube::Result<Written> {
+        let version = profile.resource_version();
+        status_at(&Api::all(self.client()?), profile, version).await
     }
 
     pub(crate) async fn delete_image_profile(
@@ -273,19 +272,15 @@ async fn status<K>(api: &Api<K>, object: &K) -> kube::Result<Written>
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
-    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
-    if let Some(object) = object.as_object_mut() {
-        object.remove("spec");
-    }
-    let name = object
-        .pointer("/metadata/name")
-        .and_then(|name| name.as_str())
-        .unwrap_or_default()
-        .to_owned();
-    // Only the name: what else is in the metadata belongs to others.
-    if let Some(metadata) = object.get_mut("metadata") {
-        *metadata = json!({"name": name});
-    }
+    status_at(api, object, None).await
+}
+
+/// The same, if the object still has this version where one is given.
+async fn status_at<K>(api: &Api<K>, object: &K, version: Option<String>) -> kube::Result<Written>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let (name, object) = (object.name_any(), status_patch(object, version)?);
     let parameters = PatchParams::apply(names::MANAGER).force();
     gone(
         within(
@@ -295,6 +290,25 @@ where
         .await
         .map(drop),
     )
+}
+
+fn status_patch<K: Resource + Serialize>(
+    object: &K,
+    version: Option<String>,
+) -> kube::Result<serde_json::Value> {
+    let name = object.name_any();
+    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
+    if let Some(object) = object.as_object_mut() {
+        object.remove("spec");
+    }
+    // Only the name: what else is in the metadata belongs to others.
+    if let Some(metadata) = object.get_mut("metadata") {
+        *metadata = json!({"name": name});
+        if let Some(version) = version {
+            metadata["resourceVersion"] = version.into();
+        }
+    }
+    Ok(object)
 }
 
 /// Deletes exactly this object, not one of the same name that came after it.
@@ -331,4 +345,37 @@ fn gone(result: kube::Result<()>) -> kube::Result<Written> {
 
 fn is_terminating(status: &kube::core::Status) -> bool {
     status.code == 403 && status.message.contains("is being terminated")
+}
+
+/// Whether the API server refuses what is written for what stands in it: the same will be refused again.
+pub(crate) fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_for_the_version_that_was_seen() {
+        let mut profile = ImageProfile::new("a", Default::default());
+        profile.metadata.resource_version = Some("7".to_owned());
+        profile.metadata.labels = Some(BTreeMap::new());
+        let written = |version| status_patch(&profile, version).unwrap()["metadata"].clone();
+        let seen = json!({"name": "a", "resourceVersion": "7"});
+        assert_eq!(written(profile.resource_version()), seen);
+        assert_eq!(written(None), json!({"name": "a"}));
+    }
+
+    #[test]
+    fn only_what_stands_in_an_object_is_refused_for_good() {
+        for (code, expected) in [(422, true), (409, false), (403, false), (500, false)] {
+            let status = kube::core::Status {
+                code,
+                ..Default::default()
+            };
+            let error = kube::Error::Api(Box::new(status));
+            assert_eq!(is_refused(&error), expected, "{code}");
+        }
+    }
 }

@@ -247,7 +247,12 @@ async fn read_wanted(
         let facts = read_platform(source, &descriptor, Some(&listed)).await;
         (descriptor.digest, facts)
     });
-    let read: Vec<_> = read.buffer_unordered(AT_ONCE).collect().await;
+    let at_once = match depth {
+        Depth::Config => AT_ONCE,
+        // Few layers are read at a time, of all images: one image takes the place of one.
+        Depth::Files => 1,
+    };
+    let read: Vec<_> = read.buffer_unordered(at_once).collect().await;
 
     let mut passing: Vec<(usize, Gap)> = Vec::new();
     for (digest, facts) in read {

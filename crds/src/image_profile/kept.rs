@@ -16,6 +16,8 @@ use super::{ImageProfile, ImageProfileSpec, ImageProfileStatus, READ_BY, names};
 pub struct KeptImageProfile {
     metadata: ObjectMeta,
     digest: String,
+    /// Which version of ours read it; empty where nothing was read.
+    read_by: String,
     /// Spec and status as JSON.
     packed: Box<[u8]>,
 }
@@ -35,11 +37,13 @@ impl From<ImageProfile> for KeptImageProfile {
             ..ObjectMeta::default()
         };
         let digest = spec.digest.clone();
+        let read_by = status.as_ref().map(|status| status.read_by.clone());
         // Maps have texts as keys, so this cannot fail; what cannot be unpacked counts as damaged.
         let packed = serde_json::to_vec(&(spec, status)).unwrap_or_default();
         Self {
             metadata,
             digest,
+            read_by: read_by.unwrap_or_default(),
             packed: packed.into(),
         }
     }
@@ -71,9 +75,10 @@ impl KeptImageProfile {
 
     /// What is known of the image with this digest, if it is about that one and as this version reads layers.
     pub fn inspected(&self, digest: &Digest) -> Option<Inspected> {
-        let status = self.unpacked().filter(|_| self.is_about(digest))?.status?;
-        let is_current = status.read_by == READ_BY;
-        is_current.then(|| status.facts(digest.clone()))?
+        // Looked up often, and unpacked only where something comes of it.
+        let is_of_use = self.is_about(digest) && self.read_by == READ_BY;
+        let profile = is_of_use.then(|| self.unpacked())??;
+        profile.status?.facts(digest.clone())
     }
 }
 
@@ -113,6 +118,7 @@ mod tests {
         assert_eq!(kept.meta().resource_version.as_deref(), Some("7"));
         assert_eq!(kept.meta().labels, None);
         assert_eq!(kept.digest(), None, "not a digest");
+        assert_eq!(kept.read_by, "1");
         let whole = kept.unpacked().unwrap();
         assert_eq!(whole.spec.repository, "a.example/x");
         assert_eq!(whole.status.unwrap().read_by, "1");

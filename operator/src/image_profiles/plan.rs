@@ -28,21 +28,11 @@ pub(super) struct Plan {
 /// One thing to do.
 pub(super) enum Step {
     /// Read the layers of an image.
-    Inspect(Digest, ImageRef),
+    Inspect(Digest, Vec<ImageRef>),
     /// Write since when an image is unused, or that it is used again.
     Mark(Box<ImageProfile>),
     /// Nobody has used it for long, or nobody can find it.
     Delete(Arc<KeptImageProfile>),
-}
-
-impl Step {
-    /// The image whose layers are to be read.
-    pub(super) fn inspects(&self) -> Option<Digest> {
-        match self {
-            Self::Inspect(digest, _) => Some(digest.clone()),
-            Self::Mark(_) | Self::Delete(_) => None,
-        }
-    }
 }
 
 /// The profiles that there are. Each is unpacked once, and again when it changes.
@@ -50,7 +40,7 @@ impl Step {
 pub(super) struct Have {
     platforms: Option<Platforms>,
     entries: HashMap<Digest, Entry>,
-    /// Under a name by which nobody looks, or damaged.
+    /// Under a name by which nobody looks, beside another one of the same image, or damaged.
     lost: Vec<Arc<KeptImageProfile>>,
 }
 
@@ -70,11 +60,18 @@ impl Have {
             before.clear();
         }
         self.lost.clear();
+        // The one that is found first counts: the short name comes before the long one.
+        let mut profiles = profiles;
+        profiles.sort_by_key(|profile| profile.name_any().len());
         for profile in profiles {
             let Some(digest) = profile.digest() else {
                 self.lost.push(profile);
                 continue;
             };
+            if self.entries.contains_key(&digest) {
+                self.lost.push(profile);
+                continue;
+            }
             let same = before.remove(&digest);
             let same = same.filter(|entry| Arc::ptr_eq(&entry.profile, &profile));
             let entry = same.or_else(|| Entry::of(&digest, &profile, platforms));
@@ -121,11 +118,11 @@ fn is_whole(facts: &ImageFacts, platforms: &Platforms) -> bool {
 pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duration) -> Plan {
     let mut plan = Plan::default();
     let steps = &mut plan.steps;
-    for (digest, image) in &in_use.images {
+    for (digest, references) in &in_use.images {
         match have.entries.get(digest) {
             Some(entry) if entry.unused_since.is_some() => steps.extend(entry.marked(None)),
             Some(entry) if entry.is_whole => {}
-            Some(_) | None => steps.push(Step::Inspect(digest.clone(), image.clone())),
+            Some(_) | None => steps.push(Step::Inspect(digest.clone(), references.clone())),
         }
     }
     steps.extend(have.lost.iter().cloned().map(Step::Delete));

@@ -20,6 +20,9 @@ const AT_ONCE: usize = 256;
 /// When to ask again for an image that could not be read.
 const RETRY: Duration = Duration::from_secs(45);
 
+/// References of one image by which its layers may be read.
+const MOST_REFERENCES: usize = 8;
+
 /// The images in use.
 pub(crate) struct Images {
     registry: Registry,
@@ -83,12 +86,11 @@ impl Images {
             .book
             .iter()
             .filter_map(|(image, entry)| Some((entry.digest.clone()?, image.clone())));
-        // Of several references the first, so that the answer does not change by chance.
-        let mut images = BTreeMap::new();
+        let mut images: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (digest, image) in resolved {
-            let slot = images.entry(digest).or_insert_with(|| image.clone());
-            *slot = image.min(slot.clone());
+            images.entry(digest).or_default().push(image);
         }
+        images.values_mut().for_each(|it| some(it, MOST_REFERENCES));
         InUse {
             images,
             platforms: Some(self.platforms.clone()),
@@ -180,5 +182,33 @@ impl Images {
             entry.digest = digest.or(entry.digest.take());
             entry.facts = Some(facts);
         }
+    }
+}
+
+/// Keeps so many references, always the same and of as many registries as there are: the first of each comes first.
+fn some(references: &mut Vec<ImageRef>, most: usize) {
+    references.sort();
+    let mut before = HashMap::new();
+    references.sort_by_cached_key(|image| {
+        let count: &mut usize = before.entry(image.registry().to_owned()).or_default();
+        *count += 1;
+        *count
+    });
+    references.truncate(most);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_registry_does_not_push_the_others_out() {
+        let mut references: Vec<ImageRef> =
+            ["a.example/3", "a.example/1", "b.example/1", "a.example/2"]
+                .map(|it| it.parse().unwrap())
+                .to_vec();
+        some(&mut references, 3);
+        let names: Vec<_> = references.iter().map(ImageRef::name).collect();
+        assert_eq!(names, ["a.example/1", "b.example/1", "a.example/2"]);
     }
 }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use reqwest::Response;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Attempt, Budget, Call, Reply, attempt};
 use crate::error::Failure;
 
-/// Longest pause between two pieces of a body.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long the pieces of a body may be waited for, and the bytes a second that earn more time: who sends less holds up
+/// the others.
+const GRACE: Duration = Duration::from_secs(30);
+const SLOWEST: u64 = 256 << 10;
 
 /// Counts what really comes; the declared length only saves the trouble.
 pub(super) async fn read(
@@ -29,7 +31,7 @@ pub(super) async fn read(
         {
             return Err(TOO_LARGE.into());
         }
-        let mut count = 0;
+        let (mut count, mut waited) = (0, Duration::ZERO);
         // What went on its way cannot be taken back: such an exchange is not tried again.
         let failed = |error| {
             let Attempt { failure, again } = attempt(error);
@@ -37,10 +39,13 @@ pub(super) async fn read(
             Attempt { failure, again }
         };
         loop {
-            // What streams has only the budget's deadline: it must at least go on.
-            let chunk = timeout(IDLE, response.chunk()).await.map_err(|_| {
-                Attempt::from(Failure::NoAnswer("nothing more came of a body".to_owned()))
+            // What streams has only the budget's deadline besides. The time that its reader takes is not the sender's.
+            let asked = Instant::now();
+            let left = patience(count).saturating_sub(waited);
+            let chunk = timeout(left, response.chunk()).await.map_err(|_| {
+                Attempt::from(Failure::NoAnswer("a body comes too slowly".to_owned()))
             })?;
+            waited += asked.elapsed();
             let Some(chunk) = chunk.map_err(failed)? else {
                 break;
             };
@@ -75,4 +80,21 @@ pub(super) async fn read(
         headers,
         body: body.freeze(),
     })
+}
+
+/// How long so many bytes may be waited for in all.
+fn patience(count: u64) -> Duration {
+    GRACE + Duration::from_millis(count.saturating_mul(1000) / SLOWEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_more_has_more_time() {
+        assert_eq!(patience(0), Duration::from_secs(30));
+        assert_eq!(patience(100 << 20), Duration::from_secs(430));
+        assert!(patience(u64::MAX) > patience(1 << 40));
+    }
 }

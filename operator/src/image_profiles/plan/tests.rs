@@ -69,7 +69,10 @@ fn kept(letter: char, unused_since: Option<Time>) -> Arc<KeptImageProfile> {
 #[track_caller]
 fn check(used: &str, is_complete: bool, there: Vec<Arc<KeptImageProfile>>, expected: &str) {
     let in_use = InUse {
-        images: used.chars().map(|it| (digest(it), image(it))).collect(),
+        images: used
+            .chars()
+            .map(|it| (digest(it), vec![image(it)]))
+            .collect(),
         platforms: Some(amd64()),
         is_complete,
     };
@@ -80,7 +83,7 @@ fn check(used: &str, is_complete: bool, there: Vec<Arc<KeptImageProfile>>, expec
         .steps
         .iter()
         .map(|step| match step {
-            Step::Inspect(_, image) => format!("inspect {}", image.repository()),
+            Step::Inspect(_, references) => format!("inspect {}", references[0].repository()),
             Step::Mark(profile) => {
                 let status = profile.status.as_ref().unwrap();
                 let mark = if status.unused_since.is_some() {
@@ -149,6 +152,20 @@ fn what_nobody_can_find_goes() {
         vec![Arc::new(misnamed.into())],
         "delete m, inspect a",
     );
+}
+
+#[test]
+fn of_two_profiles_of_an_image_the_one_that_is_found_stays() {
+    let short = kept('a', None);
+    let mut long = short.unpacked().unwrap();
+    long.metadata.name = Some("a".repeat(64));
+    let long = Arc::new(KeptImageProfile::from(long));
+    for there in [[&short, &long], [&long, &short]] {
+        check("a", true, there.map(Arc::clone).to_vec(), "delete a");
+        let mut have = Have::default();
+        have.remember(there.map(Arc::clone).to_vec(), &amd64());
+        assert_eq!(have.lost[0].name_any().len(), 64);
+    }
 }
 
 #[test]
