@@ -143,11 +143,11 @@ impl ImageProfileStatus {
         let libc = files.and_then(|files| files.libc.as_ref());
         Some(Self {
             distro: distro.map(|seen| match seen.value.version() {
-                "" => seen.value.id().to_owned(),
-                version => format!("{}-{version}", seen.value.id()),
+                "" => cut(seen.value.id(), 129),
+                version => cut(&format!("{}-{version}", seen.value.id()), 129),
             }),
             libc: libc.map(|libc| match &libc.version {
-                Some(version) => format!("{}-{version}", libc.kind),
+                Some(version) => cut(&format!("{}-{version}", libc.kind), 64),
                 None => libc.kind.to_string(),
             }),
             platforms: platforms
@@ -174,23 +174,23 @@ impl PlatformProfile {
         let (problem, known) = match &facts.contents {
             Fact::Known(contents, evidence) => {
                 let problem = match &contents.files {
-                    Reading::Unreadable { what } => Some(cut(what)),
+                    Reading::Unreadable { what } => Some(cut(what, LONGEST)),
                     Reading::NotRead | Reading::Read(_) => None,
                 };
                 (problem, Some((contents, evidence)))
             }
-            Fact::Unknown(Gap::Malformed { what }) => (Some(cut(what)), None),
+            Fact::Unknown(Gap::Malformed { what }) => (Some(cut(what, LONGEST)), None),
             // Of what nobody wanted yet, or could not be had this time, nothing is kept.
             Fact::Unknown(_) => (None, None),
         };
         let contents = known.map(|(contents, _)| contents);
         Self {
-            platform: facts.platform.to_string(),
-            os_version: facts.platform.os_version.clone(),
+            platform: written(&facts.platform),
+            os_version: facts.platform.os_version.as_deref().map(|it| cut(it, 64)),
             manifest: manifest.digest.to_string(),
             manifest_size: i64::try_from(manifest.size).unwrap_or(i64::MAX),
             problem,
-            evidence: known.map(|(_, evidence)| cut(&evidence.from)),
+            evidence: known.map(|(_, evidence)| cut(&evidence.from, LONGEST)),
             config: contents.map(|contents| ConfigProfile::of(&contents.distilled())),
             files: contents.and_then(|it| it.files().map(FilesProfile::of)),
         }
@@ -260,9 +260,186 @@ pub fn find(
         .inspected(digest)
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+/// A platform, so that it is read back as what it is. One with long parts is no host's, and stays none when they are cut.
+fn written(platform: &Platform) -> String {
+    let part = |text: &str| cut(&text.replace('/', "-"), 40);
+    let written = Platform {
+        os: part(&platform.os),
+        architecture: part(&platform.architecture),
+        variant: platform.variant.as_deref().map(part),
+        os_version: None,
+    };
+    written.to_string()
+}
+
+/// At most so many characters.
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hostfit_engine::distribution::Distribution;
+    use hostfit_engine::files::{Files, Go, Libc, LibcKind, Program, Seen};
+    use hostfit_engine::image::Start;
+    use hostfit_engine::package::{Family, PackageVersion};
+    use kube::CustomResourceExt as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Where `value` has more than the schema allows.
+    fn excess(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+        let most = |key: &str| schema[key].as_u64().and_then(|it| usize::try_from(it).ok());
+        let (size, most) = match value {
+            Value::String(text) => (text.chars().count(), most("maxLength")),
+            Value::Array(items) => (items.len(), most("maxItems")),
+            Value::Object(fields) => (fields.len(), most("maxProperties")),
+            _ => (0, None),
+        };
+        if most.is_some_and(|most| size > most) {
+            found.push(format!("{path} has {size}"));
+        }
+        for item in value.as_array().into_iter().flatten() {
+            excess(&schema["items"], item, &format!("{path}[]"), found);
+        }
+        for (key, field) in value.as_object().into_iter().flatten() {
+            let of_field = &schema["properties"][key];
+            let of_field = if of_field.is_null() {
+                &schema["additionalProperties"]
+            } else {
+                of_field
+            };
+            excess(of_field, field, &format!("{path}.{key}"), found);
+        }
+    }
+
+    /// An image whose every text is as long as somebody likes, on a platform of these parts.
+    fn hostile(os: &str, architecture: &str) -> Inspected {
+        let long = || "\u{e4}/".repeat(3_000);
+        let seen = || Seen::new(long(), long());
+        let version = || Some(vec!["1"; 300].join(".").parse().unwrap());
+        let texts = |prefix: &str| -> BTreeMap<_, _> {
+            (0..100)
+                .map(|number| (format!("{prefix}{number}"), "x".repeat(300)))
+                .collect()
+        };
+        let files = Files {
+            distribution: Some(Seen::new(Distribution::new(long(), long()), long())),
+            libc: Some(Libc {
+                kind: LibcKind::Glibc,
+                version: version(),
+                kernel: None,
+                cpu_level: None,
+                path: long(),
+            }),
+            program: Some(Program {
+                path: long(),
+                script: Some(long()),
+                architecture: Some(long()),
+                go: Some(Go {
+                    version: long(),
+                    amd64: 1,
+                }),
+                needs: vec![long(); 100],
+                ..Program::default()
+            }),
+            kernel_module: Some(seen()),
+            java: Some(seen()),
+            crypto_policy: Some(seen()),
+            ebpf: Some(Seen::new((), long())),
+            packages: (0..100)
+                .map(|number| {
+                    let version = PackageVersion::new(Family::Rpm, long());
+                    (format!("{}{number}", long()), Seen::new(version, long()))
+                })
+                .collect(),
+            unread: vec![long(); 100],
+            ..Files::default()
+        };
+        let digest: Digest = format!("sha512:{}", "a".repeat(128)).parse().unwrap();
+        let contents = Contents {
+            chain_ids: vec![digest.clone(); 200],
+            size: u64::MAX,
+            labels: texts("com.suse.bci."),
+            env: texts("NVIDIA_REQUIRE_"),
+            history: vec![long()],
+            start: Start {
+                command: vec![format!("-Xmx{}", long()); 100],
+                user: long(),
+                ..Start::default()
+            },
+            files: files.into(),
+            ..Contents::default()
+        };
+        let platform = PlatformFacts {
+            platform: Platform {
+                variant: Some(long()),
+                os_version: Some(long()),
+                ..Platform::new(os, architecture)
+            },
+            contents: Fact::Known(contents, Evidence::new(Strength::Stated, long())),
+        };
+        let manifest = Manifest {
+            digest: digest.clone(),
+            size: u64::MAX,
+        };
+        Inspected {
+            facts: ImageFacts {
+                digest,
+                platforms: vec![platform; MOST_PLATFORMS],
+            },
+            manifests: vec![manifest; MOST_PLATFORMS],
+        }
+    }
+
+    #[test]
+    fn the_api_server_takes_whatever_an_image_says() {
+        let crd = serde_json::to_value(ImageProfile::crd()).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let image = hostile(&"o/".repeat(500), &"a".repeat(500));
+        let status = ImageProfileStatus::of(&image).unwrap();
+        let mut found = Vec::new();
+        let written = serde_json::to_value(&status).unwrap();
+        excess(
+            &schema["properties"]["status"],
+            &written,
+            "status",
+            &mut found,
+        );
+        assert_eq!(found, Vec::<String>::new());
+        assert!(
+            status.platforms[0].files.is_some(),
+            "nothing was left out for its length"
+        );
+        let read = status.facts(image.facts.digest).expect("it is not damaged");
+        // A version that is cut would be another one.
+        let libc = read.facts.platforms[0]
+            .contents
+            .value()
+            .unwrap()
+            .files()
+            .unwrap()
+            .libc
+            .clone();
+        assert_eq!(libc.unwrap().version, None);
+    }
+
+    #[test]
+    fn a_platform_that_is_none_does_not_become_one() {
+        let image = hostile("linux/amd64", "x");
+        let status = ImageProfileStatus::of(&image).unwrap();
+        let read = status
+            .facts(image.facts.digest)
+            .unwrap()
+            .facts
+            .platforms
+            .remove(0);
+        assert_eq!(read.platform.os, "linux-amd64");
     }
 }

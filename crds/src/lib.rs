@@ -57,20 +57,23 @@ pub fn date(moment: jiff::Timestamp) -> Date {
 pub(crate) mod bounds {
     use schemars::{Schema, SchemaGenerator, json_schema};
 
-    /// Labels: at most 64, values as Kubernetes has them.
+    /// Most entries of the maps below.
+    pub(crate) const MOST_TEXTS: usize = 64;
+
+    /// Labels: values as Kubernetes has them.
     pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "maxProperties": 64,
+            "maxProperties": MOST_TEXTS,
             "additionalProperties": {"type": "string", "maxLength": 63},
         })
     }
 
-    /// Names with texts: at most 64.
+    /// Names with texts.
     pub(crate) fn texts(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "maxProperties": 64,
+            "maxProperties": MOST_TEXTS,
             "additionalProperties": {"type": "string", "maxLength": 2048},
         })
     }

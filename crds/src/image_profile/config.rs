@@ -97,8 +97,8 @@ impl ConfigProfile {
                 .to_owned()
             }),
             is_schema1: *is_schema1,
-            labels: labels.clone(),
-            env: env.clone(),
+            labels: few(labels),
+            env: few(env),
             history: history.first().cloned(),
             java_options: command.clone(),
             user: user.clone(),
@@ -130,6 +130,13 @@ impl ConfigProfile {
             files: Reading::NotRead,
         })
     }
+}
+
+/// As many as the API server takes.
+fn few(texts: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let few = texts.iter().take(bounds::MOST_TEXTS);
+    few.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 const OCI: &str = "Oci";

@@ -8,7 +8,7 @@ use hostfit_engine::package::{Family, PackageVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cut;
+use super::{LONGEST, cut};
 
 /// What the files of a platform say. Each fact names the file that says it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -171,11 +171,20 @@ pub struct PackageProfile {
     pub from: String,
 }
 
+fn short(text: &str) -> String {
+    cut(text, LONGEST)
+}
+
+/// A version, unless it is longer than any real one: cut, it would be another version.
+fn version<T: ToString>(version: Option<&T>) -> Option<String> {
+    version.map(T::to_string).filter(|text| text.len() <= 64)
+}
+
 impl SeenValue {
     fn of<T>(seen: Option<&Seen<T>>, value: impl Fn(&T) -> String) -> Option<Self> {
         seen.map(|seen| Self {
-            value: cut(&value(&seen.value)),
-            from: cut(&seen.path),
+            value: short(&value(&seen.value)),
+            from: short(&seen.path),
         })
     }
 }
@@ -223,14 +232,14 @@ impl FilesProfile {
             packages,
             unread,
         } = files;
-        let path = |seen: &Option<Seen<()>>| seen.as_ref().map(|seen| cut(&seen.path));
+        let path = |seen: &Option<Seen<()>>| seen.as_ref().map(|seen| short(&seen.path));
         let packages = packages.iter().map(|(name, seen)| {
             let family = FAMILIES.iter().find(|it| it.0 == seen.value.family());
             PackageProfile {
-                name: cut(name),
-                version: cut(seen.value.as_str()),
+                name: short(name),
+                version: short(seen.value.as_str()),
                 family: family.map_or("", |it| it.1).to_owned(),
-                from: cut(&seen.path),
+                from: short(&seen.path),
             }
         });
         Self {
@@ -254,7 +263,7 @@ impl FilesProfile {
             jemalloc: path(jemalloc),
             own_namespaces: path(own_namespaces),
             packages: packages.take(64).collect(),
-            unread: unread.iter().take(8).map(|it| cut(it)).collect(),
+            unread: unread.iter().take(8).map(|it| short(it)).collect(),
         }
     }
 
@@ -302,10 +311,10 @@ impl LibcProfile {
     fn of(libc: &Libc) -> Self {
         Self {
             name: libc.kind.as_str().to_owned(),
-            version: libc.version.as_ref().map(ToString::to_string),
-            min_kernel: libc.kernel.as_ref().map(ToString::to_string),
+            version: version(libc.version.as_ref()),
+            min_kernel: version(libc.kernel.as_ref()),
             cpu_level: libc.cpu_level,
-            from: cut(&libc.path),
+            from: short(&libc.path),
         }
     }
 
@@ -339,18 +348,18 @@ impl ProgramProfile {
             is_systemd,
         } = program;
         Self {
-            path: cut(path),
-            script: script.as_deref().map(cut),
+            path: short(path),
+            script: script.as_deref().map(short),
             is_static: *is_static,
-            architecture: architecture.clone(),
+            architecture: architecture.as_deref().map(|it| cut(it, 32)),
             cpu_level: *cpu_level,
-            min_kernel: kernel.as_ref().map(ToString::to_string),
+            min_kernel: version(kernel.as_ref()),
             checks_kernel: *checks_kernel,
             alignment: alignment.map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
-            go: go.as_ref().map(|go| cut(&go.version)),
+            go: go.as_ref().map(|go| short(&go.version)),
             go_level: go.as_ref().map(|go| go.amd64),
             graalvm: *is_graalvm,
-            needs: needs.iter().take(32).map(|it| cut(it)).collect(),
+            needs: needs.iter().take(32).map(|it| short(it)).collect(),
             systemd: *is_systemd,
         }
     }
