@@ -15,9 +15,10 @@ use url::form_urlencoded;
 use crate::challenge::{Bearer, Challenge, realm};
 use crate::config::Config;
 use crate::credentials::{Fingerprint, Login};
+use crate::endpoint::{Place, Wire};
 use crate::error::Failure;
 use crate::retry_after::retry_after;
-use crate::transport::{Budget, Call, Transport};
+use crate::transport::Call;
 
 /// Largest answer of a token service in bytes.
 const TOKEN_BYTES: u64 = 64 << 10;
@@ -113,9 +114,8 @@ impl Access {
     /// a token that was kept is not good enough.
     pub(crate) async fn header(
         &self,
-        transport: &Transport,
-        budget: &Budget,
-        repository: &str,
+        wire: &Wire<'_>,
+        place: &Place,
         challenge: &Challenge,
         login: &Login,
         renew: bool,
@@ -127,9 +127,9 @@ impl Access {
             (Challenge::Basic, _) => return Err(Failure::Unauthorized),
             (Challenge::Bearer(bearer), _) => bearer,
         };
-        let own_scope = || format!("repository:{repository}:pull");
+        let own_scope = || format!("repository:{}:pull", place.repository);
         let key = TokenKey {
-            registry: budget.registry.clone(),
+            registry: place.registry.clone(),
             realm: bearer.realm.clone(),
             scope: bearer.scope.clone().unwrap_or_else(own_scope),
             login: login.fingerprint(),
@@ -139,8 +139,8 @@ impl Access {
         if let Some(token) = kept.filter(|_| !renew) {
             return Ok(token.header);
         }
-        let call = self.token_call(&budget.registry, bearer, &key.scope, login)?;
-        let token = fetch_token(transport, budget, &call).await?;
+        let call = self.token_call(&place.registry, bearer, &key.scope, login)?;
+        let token = fetch_token(wire, place, &call).await?;
         self.tokens.insert(key, token.clone());
         Ok(token.header)
     }
@@ -206,13 +206,10 @@ impl Access {
 }
 
 /// A token that has been checked to fit into a header.
-async fn fetch_token(
-    transport: &Transport,
-    budget: &Budget,
-    call: &Call,
-) -> Result<Token, Failure> {
+async fn fetch_token(wire: &Wire<'_>, place: &Place, call: &Call) -> Result<Token, Failure> {
     let asked = Instant::now();
-    let reply = transport.send(budget, call).await?;
+    let (registry, budget) = (&place.registry, &wire.budget);
+    let reply = wire.transport.send(registry, budget, call).await?;
     match reply.status {
         StatusCode::OK => {}
         StatusCode::TOO_MANY_REQUESTS => {

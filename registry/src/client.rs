@@ -1,49 +1,39 @@
-//! One repository of one registry: manifests and blobs, checked against their digests, and lists of tags,
-//! with whichever of the caller's credentials the registry accepts.
+//! One repository of one registry: manifests and blobs, checked against their digests, and lists of tags.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hostfit_engine::image::{Digest, ImageRef};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, LINK};
+use reqwest::header::{CONTENT_TYPE, LINK};
 use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::access::Access;
-use crate::challenge::Challenge;
-use crate::credentials::{Credentials, Fingerprint, Login};
+use crate::credentials::Credentials;
 use crate::digest::{contradicts, is_digest_of, sha256};
+use crate::endpoint::{Ask, Endpoint, Place, Wire};
 use crate::error::Failure;
 use crate::fetch::Source;
 use crate::layers::{Layer, Layers};
 use crate::parse::{self, Descriptor, Document};
-use crate::retry_after::retry_after;
-use crate::transport::{Budget, Call, Reply, Transport};
+use crate::transport::Reply;
 
 /// Largest manifest or index in bytes.
 const MANIFEST_BYTES: u64 = 4 << 20;
 /// Largest page of tags in bytes.
 const TAGS_BYTES: u64 = 2 << 20;
-/// Most logins that are tried for one image, the anonymous one besides.
-const LOGINS: usize = 8;
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// A conversation about one repository, within one budget.
 pub(crate) struct Session<'a> {
-    transport: &'a Transport,
-    access: &'a Access,
-    budget: Budget,
-    base: Url,
-    repository: &'a str,
+    wire: Wire<'a>,
+    endpoint: Endpoint,
+    /// Registry, as in the image reference.
+    registry: &'a str,
     /// Largest config in bytes.
     config_bytes: u64,
     /// Where layers are read, if they are.
     layers: Option<&'a Layers>,
-    logins: Vec<Login>,
-    fingerprint: Fingerprint,
-    /// What worked last, if anything has.
-    grant: Mutex<Option<Grant>>,
 }
 
 /// A manifest or an index whose bytes have their digest.
@@ -52,85 +42,29 @@ pub(crate) struct Found {
     pub(crate) document: Document,
 }
 
-/// What is asked of the repository.
-struct Ask<'a> {
-    method: Method,
-    path: &'a str,
-    accept: Option<&'static str>,
-    /// Most bytes of the answer.
-    limit: u64,
-    sink: Option<mpsc::Sender<Bytes>>,
-}
-
-impl<'a> Ask<'a> {
-    fn get(path: &'a str, limit: u64) -> Self {
-        Self {
-            method: Method::GET,
-            path,
-            accept: None,
-            limit,
-            sink: None,
-        }
-    }
-
-    fn manifest(method: Method, path: &'a str) -> Self {
-        Self {
-            method,
-            accept: Some(parse::ACCEPT),
-            ..Self::get(path, MANIFEST_BYTES)
-        }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Grant {
-    /// Which login is being tried.
-    login: usize,
-    /// What it shows; nothing before the registry's first challenge.
-    header: Option<HeaderValue>,
-    /// Whether the header answers a challenge of this very exchange.
-    is_fresh: bool,
-}
-
 impl<'a> Session<'a> {
     pub(crate) fn new(
-        transport: &'a Transport,
-        access: &'a Access,
-        budget: Budget,
+        wire: Wire<'a>,
+        place: Place,
         image: &'a ImageRef,
         credentials: &Credentials,
         config_bytes: u64,
         layers: Option<&'a Layers>,
-    ) -> Result<Self, Failure> {
-        let host = match image.registry() {
-            "docker.io" => "registry-1.docker.io",
-            other => other,
-        };
-        let scheme = if budget.is_plain { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{host}/v2/"))
-            .map_err(|_| Failure::NotAllowed("the registry's name"))?;
-        let mut logins = credentials.logins(image);
-        logins.truncate(LOGINS);
-        logins.push(Login::Anonymous);
-        Ok(Self {
-            transport,
-            access,
-            budget,
-            base,
-            repository: image.repository(),
+    ) -> Self {
+        Self {
+            wire,
+            endpoint: Endpoint::new(place, credentials),
+            registry: image.registry(),
             config_bytes,
             layers,
-            logins,
-            fingerprint: credentials.fingerprint(image),
-            grant: Mutex::default(),
-        })
+        }
     }
 
     /// The digest that `reference` (a tag or a digest) has now; `None` if the registry does not tell
     /// without sending the manifest.
     pub(crate) async fn head(&self, reference: &str) -> Result<Option<Digest>, Failure> {
         let path = format!("manifests/{reference}");
-        let reply = self.exchange(Ask::manifest(Method::HEAD, &path)).await?;
+        let reply = self.exchange(manifest(Method::HEAD, &path)).await?;
         let found = (reply.status == StatusCode::OK).then(|| stated_digest(&reply));
         Ok(found.flatten())
     }
@@ -150,7 +84,11 @@ impl<'a> Session<'a> {
         let reply = self.exchange(Ask::get(&path, TAGS_BYTES)).await?;
         expect_ok(&reply)?;
         let query = next_link(&reply).and_then(|link| {
-            let link = self.base.join(&link).ok()?;
+            // Whatever it is relative to, only its query counts.
+            let link = Url::parse("http://registry.invalid/")
+                .ok()?
+                .join(&link)
+                .ok()?;
             link.query().map(str::to_owned)
         });
         Ok((reply.body, query))
@@ -166,133 +104,33 @@ impl<'a> Session<'a> {
         expect_ok(&self.exchange(ask).await?)
     }
 
+    /// Whether the repository has a blob, for these credentials: an error says that it has not.
+    async fn has(&self, blob: &Descriptor) -> Result<(), Failure> {
+        let path = format!("blobs/{}", blob.digest);
+        let ask = Ask {
+            method: Method::HEAD,
+            ..Ask::get(&path, blob.size)
+        };
+        expect_ok(&self.exchange(ask).await?)
+    }
+
     async fn get_manifest(&self, reference: &str) -> Result<Reply, Failure> {
         let path = format!("manifests/{reference}");
-        let reply = self.exchange(Ask::manifest(Method::GET, &path)).await?;
+        let reply = self.exchange(manifest(Method::GET, &path)).await?;
         expect_ok(&reply)?;
         Ok(reply)
     }
 
-    /// Asks with what worked last, then answers challenges, then tries the next login.
     async fn exchange(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
-        let registry = self.budget.registry.as_str();
-        if let Some(pause) = self.access.limited(registry, self.fingerprint) {
-            return Err(Failure::RateLimited(pause));
-        }
-        let result = self.try_logins(ask).await;
-        if let Err(Failure::RateLimited(pause)) = &result {
-            self.access.limit(registry, self.fingerprint, *pause);
-        }
-        result
+        self.endpoint.exchange(&self.wire, ask).await
     }
+}
 
-    async fn try_logins(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
-        let url = format!("{}/{}", self.repository, ask.path);
-        let url = self.base.join(&url);
-        let url = url.map_err(|_| Failure::NotAllowed("the image's name"))?;
-        let mut grant = self.grant().await;
-        loop {
-            let call = Call {
-                method: ask.method.clone(),
-                url: url.clone(),
-                accept: ask.accept,
-                authorization: grant.header.clone(),
-                form: None,
-                redirects: true,
-                limit: ask.limit,
-                sink: ask.sink.clone(),
-            };
-            let reply = self.transport.send(&self.budget, &call).await?;
-            match reply.status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                    grant = self.next_grant(grant, &reply).await?;
-                }
-                StatusCode::TOO_MANY_REQUESTS => {
-                    return Err(Failure::RateLimited(retry_after(&reply.headers)));
-                }
-                StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Failure::NotFound),
-                _ => {
-                    grant.is_fresh = false;
-                    *self.grant.lock().unwrap_or_else(PoisonError::into_inner) = Some(grant);
-                    return Ok(reply);
-                }
-            }
-        }
-    }
-
-    /// What worked last, else an answer to the challenge that the registry gave for another image, else nothing.
-    async fn grant(&self) -> Grant {
-        let last = self
-            .grant
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(grant) = last {
-            return grant;
-        }
-        match self.access.remembered(&self.budget.registry) {
-            // If that fails, perhaps this image is open to all, or the token service has moved: the registry will say.
-            Some(challenge) => {
-                let grant = self.authorize(0, &challenge, false).await;
-                grant.unwrap_or_default()
-            }
-            None => Grant::default(),
-        }
-    }
-
-    /// After a refusal: the same login with an answer to a new challenge, or the next login.
-    async fn next_grant(&self, grant: Grant, refusal: &Reply) -> Result<Grant, Failure> {
-        let is_challenge = refusal.status == StatusCode::UNAUTHORIZED;
-        let challenge = match Challenge::read(&refusal.headers).filter(|_| is_challenge) {
-            Some(challenge) => {
-                self.access.remember(&self.budget.registry, &challenge);
-                challenge
-            }
-            None => self
-                .access
-                .remembered(&self.budget.registry)
-                .filter(|_| grant.header.is_some())
-                .ok_or(Failure::Unauthorized)?,
-        };
-        let renew = grant.header.is_some();
-        let mut grant = if is_challenge && !grant.is_fresh {
-            self.authorize(grant.login, &challenge, renew).await?
-        } else {
-            self.authorize(grant.login + 1, &challenge, false).await?
-        };
-        grant.is_fresh = true;
-        Ok(grant)
-    }
-
-    /// The first login from `from` on for which there is something to show.
-    async fn authorize(
-        &self,
-        from: usize,
-        challenge: &Challenge,
-        renew: bool,
-    ) -> Result<Grant, Failure> {
-        for (index, login) in self.logins.iter().enumerate().skip(from) {
-            let header = self.access.header(
-                self.transport,
-                &self.budget,
-                self.repository,
-                challenge,
-                login,
-                renew && index == from,
-            );
-            match header.await {
-                Ok(header) => {
-                    return Ok(Grant {
-                        login: index,
-                        header: Some(header),
-                        is_fresh: false,
-                    });
-                }
-                Err(Failure::Unauthorized) => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        Err(Failure::Unauthorized)
+fn manifest(method: Method, path: &str) -> Ask<'_> {
+    Ask {
+        method,
+        accept: Some(parse::ACCEPT),
+        ..Ask::get(path, MANIFEST_BYTES)
     }
 }
 
@@ -331,16 +169,18 @@ impl Source for Session<'_> {
 
     async fn layer(&self, layer: &Descriptor) -> Result<Option<Arc<Layer>>, Failure> {
         match self.layers {
-            Some(layers) => layers
-                .get(layer, |sink| self.stream(layer, sink))
-                .await
-                .map(Some),
+            Some(layers) => {
+                let is_there = || self.has(layer);
+                let send = |sink| self.stream(layer, sink);
+                let registry = self.name();
+                layers.get(registry, layer, is_there, send).await.map(Some)
+            }
             None => Ok(None),
         }
     }
 
     fn name(&self) -> &str {
-        &self.budget.registry
+        self.registry
     }
 }
 

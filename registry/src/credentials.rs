@@ -10,7 +10,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hostfit_engine::image::ImageRef;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -73,16 +72,16 @@ impl Credentials {
         Ok(Self(entries.into()))
     }
 
-    /// The ways to log in for `image`, best first, without the anonymous one.
-    pub(crate) fn logins(&self, image: &ImageRef) -> Vec<Login> {
-        self.matching(image)
+    /// The ways to log in for a repository, best first, without the anonymous one.
+    pub(crate) fn logins(&self, registry: &str, repository: &str) -> Vec<Login> {
+        self.matching(registry, repository)
             .map(|entry| entry.login.clone())
             .collect()
     }
 
     /// A fingerprint of what [`logins`](Self::logins) gives; zeros without any.
-    pub(crate) fn fingerprint(&self, image: &ImageRef) -> Fingerprint {
-        let mut matching = self.matching(image).peekable();
+    pub(crate) fn fingerprint(&self, registry: &str, repository: &str) -> Fingerprint {
+        let mut matching = self.matching(registry, repository).peekable();
         if matching.peek().is_none() {
             return Fingerprint::default();
         }
@@ -92,14 +91,14 @@ impl Credentials {
         hash.finalize().into()
     }
 
-    fn matching(&self, image: &ImageRef) -> impl Iterator<Item = &Entry> {
-        let hub = image.registry() == "docker.io";
-        let exact = |entry: &&Entry| entry.pattern.matches(image.registry(), image.repository());
+    fn matching(&self, registry: &str, repository: &str) -> impl Iterator<Item = &Entry> {
+        let hub = registry == "docker.io";
+        let exact = move |entry: &&Entry| entry.pattern.matches(registry, repository);
         // The kubelet takes the entry of Docker Hub's old address if there is no better one.
         let any = self.0.iter().any(|entry| exact(&entry));
         self.0.iter().filter(move |entry| {
             if any {
-                entry.pattern.matches(image.registry(), image.repository())
+                exact(entry)
             } else {
                 hub && entry.pattern.key == "index.docker.io"
             }
@@ -309,7 +308,13 @@ fn decode(encoded: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use hostfit_engine::image::ImageRef;
+
     use super::*;
+
+    fn logins(credentials: &Credentials, image: &ImageRef) -> Vec<Login> {
+        credentials.logins(image.registry(), image.repository())
+    }
 
     fn config(keys: &[&str]) -> Credentials {
         let auths: Vec<String> = keys
@@ -323,7 +328,7 @@ mod tests {
     /// `expected`: the keys that match, best first.
     #[track_caller]
     fn check(keys: &[&str], image: &str, expected: &[&str]) {
-        let logins = config(keys).logins(&image.parse().unwrap());
+        let logins = logins(&config(keys), &image.parse().unwrap());
         let got: Vec<_> = logins
             .iter()
             .map(|login| match login {
@@ -423,7 +428,7 @@ mod tests {
         fn login(entry: &str, image: &ImageRef) -> Vec<Login> {
             let json = format!(r#"{{"a.example": {entry}}}"#);
             let secrets = [PullSecret::DockerCfg(json.as_bytes())];
-            Credentials::parse(secrets).unwrap().logins(image)
+            logins(&Credentials::parse(secrets).unwrap(), image)
         }
         let user = |username: &str, password: &str| {
             vec![Login::Password {
@@ -457,7 +462,7 @@ mod tests {
         ];
         let credentials = Credentials::parse(secrets).unwrap();
         let image = "a.example/x".parse().unwrap();
-        let logins = credentials.logins(&image);
+        let logins = logins(&credentials, &image);
         let first = |login: &Login| matches!(login, Login::Password { username, .. } if username == "first");
         assert_eq!(logins.len(), 2);
         assert!(first(&logins[0]));
@@ -496,16 +501,15 @@ mod tests {
     fn helpers_are_never_read() {
         let json = br#"{"credHelpers": {"a.example": "evil"}, "credsStore": "evil"}"#;
         let credentials = Credentials::parse([PullSecret::DockerConfigJson(json)]).unwrap();
-        assert_eq!(credentials.logins(&"a.example/x".parse().unwrap()), []);
+        assert_eq!(credentials.logins("a.example", "x"), []);
     }
 
     #[test]
     fn fingerprints_tell_credentials_apart_by_what_matches() {
-        let image = "a.example/x".parse().unwrap();
-        let print = |keys: &[&str]| config(keys).fingerprint(&image);
+        let print = |keys: &[&str]| config(keys).fingerprint("a.example", "x");
         assert_eq!(print(&["b.example"]), Fingerprint::default());
         assert_eq!(
-            Credentials::none().fingerprint(&image),
+            Credentials::none().fingerprint("a.example", "x"),
             Fingerprint::default()
         );
         assert_eq!(print(&["a.example"]), print(&["a.example", "b.example"]));

@@ -104,28 +104,31 @@ enum Resolved {
     Found(Found),
 }
 
-/// One HEAD if the digest may be known already, else one GET.
+/// One HEAD where this reference has led to what is known before, else one GET.
+///
+/// Who only names a digest has not shown that he has what it is of: the first answer of each reference is the manifest
+/// itself, and a HEAD only tells that it still leads there.
 async fn resolve(
     session: &Session<'_>,
     image: &ImageRef,
     cache: &Cache,
 ) -> Result<Resolved, Failure> {
     let wanted = image.digest();
-    let hint = wanted.cloned().or_else(|| cache.last_digest(image));
     let reference = wanted.map_or(image.tag().unwrap_or("latest"), Digest::as_str);
-    if hint.is_some_and(|hint| cache.known(&hint).is_some())
+    let mut moved = None;
+    if let Some(last) = cache.last_digest(image)
+        && let Some(known) = cache.known(&last)
         && let Some(digest) = session.head(reference).await?
     {
         if wanted.is_some_and(|wanted| contradicts(&digest, wanted)) {
             return Err(WRONG_DIGEST);
         }
-        let digest = wanted.cloned().unwrap_or(digest);
-        return Ok(match cache.known(&digest) {
-            Some(known) => Resolved::Known(digest, known),
-            None => Resolved::Found(session.by_digest(&digest, None).await?),
-        });
+        if wanted.is_some() || digest == last {
+            return Ok(Resolved::Known(last, known));
+        }
+        moved = Some(digest);
     }
-    let found = match wanted {
+    let found = match wanted.or(moved.as_ref()) {
         Some(digest) => session.by_digest(digest, None).await?,
         None => session.tagged(reference).await?,
     };

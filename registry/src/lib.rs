@@ -21,6 +21,7 @@ mod client;
 mod config;
 mod credentials;
 mod digest;
+mod endpoint;
 mod error;
 mod fetch;
 mod flight;
@@ -50,6 +51,7 @@ use crate::cache::{Cache, Key};
 use crate::client::Session;
 pub use crate::config::{Config, Network};
 pub use crate::credentials::{Credentials, PullSecret};
+use crate::endpoint::{Place, Wire};
 pub use crate::error::Error;
 use crate::error::Failure;
 use crate::flight::Flights;
@@ -156,7 +158,7 @@ impl Registry {
         Stats::count(&self.0.stats.misses);
         let key = Key {
             image: image.clone(),
-            credentials: credentials.fingerprint(image),
+            credentials: credentials.fingerprint(image.registry(), image.repository()),
             platforms: platforms.clone(),
         };
         let flight = self.0.flights.join(&key, tenant, |exchanges| {
@@ -190,7 +192,7 @@ impl Registry {
         }
         let key = Key {
             image: image.clone(),
-            credentials: credentials.fingerprint(image),
+            credentials: credentials.fingerprint(image.registry(), image.repository()),
             platforms: platforms.clone(),
         };
         self.0.cache.answer(&key, Instant::now())
@@ -297,23 +299,19 @@ impl Inner {
         depth: Depth,
         deadline: Instant,
     ) -> Result<Session<'a>, Failure> {
-        let registry = image.registry();
-        let is_plain = self.config.is_plain(registry);
-        let budget = Budget::new(registry, is_plain, exchanges, deadline);
+        let budget = Budget::new(exchanges, deadline);
         let (budget, layers) = match (depth, &self.layers) {
             (Depth::Files, Some(layers)) => (budget.with_layers(), Some(layers)),
             (Depth::Files, None) | (Depth::Config, _) => (budget, None),
         };
-        let bytes = self.config.config_bytes;
-        Session::new(
-            &self.transport,
-            &self.access,
+        let wire = Wire {
+            transport: &self.transport,
+            access: &self.access,
             budget,
-            image,
-            credentials,
-            bytes,
-            layers,
-        )
+        };
+        let place = Place::of(image, &self.config)?;
+        let bytes = self.config.config_bytes;
+        Ok(Session::new(wire, place, image, credentials, bytes, layers))
     }
 
     /// Asks the registry and keeps what it says.

@@ -47,10 +47,6 @@ pub(crate) struct Transport {
 
 /// What one image may use up.
 pub(crate) struct Budget {
-    /// Registry, as in the image reference.
-    pub(crate) registry: String,
-    /// Whether it is spoken to without TLS.
-    pub(crate) is_plain: bool,
     pub(crate) deadline: Instant,
     /// Exchanges that whoever caused this may have at a time.
     exchanges: Option<Arc<Semaphore>>,
@@ -104,15 +100,8 @@ impl From<Failure> for Attempt {
 }
 
 impl Budget {
-    pub(crate) fn new(
-        registry: &str,
-        is_plain: bool,
-        exchanges: Option<Arc<Semaphore>>,
-        deadline: Instant,
-    ) -> Self {
+    pub(crate) fn new(exchanges: Option<Arc<Semaphore>>, deadline: Instant) -> Self {
         Self {
-            registry: registry.to_owned(),
-            is_plain,
             deadline,
             exchanges,
             requests: AtomicU32::new(IMAGE_REQUESTS),
@@ -176,9 +165,14 @@ impl Transport {
         })
     }
 
-    /// Sends `call`, once more after a reset, a short body or a server error if time remains.
-    pub(crate) async fn send(&self, budget: &Budget, call: &Call) -> Result<Reply, Failure> {
-        let peer = self.hosts.get_with_by_ref(&budget.registry, || {
+    /// Sends `call` to `registry` or for it, once more after a reset, a short body or a server error if time remains.
+    pub(crate) async fn send(
+        &self,
+        registry: &str,
+        budget: &Budget,
+        call: &Call,
+    ) -> Result<Reply, Failure> {
+        let peer = self.hosts.get_with_by_ref(registry, || {
             Arc::new(Peer {
                 permits: Semaphore::new(self.per_host),
                 silence: Mutex::default(),
@@ -195,7 +189,7 @@ impl Transport {
         }
         let result = result.map_err(|attempt| attempt.failure);
         let end = result.as_ref().map(|reply| reply.status);
-        self.stats.exchanged(&budget.registry, end, began.elapsed());
+        self.stats.exchanged(registry, end, began.elapsed());
         result
     }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use hostfit_engine::fact::Fact;
 use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Contents, ImageRef, Inspected};
-use hostfit_registry::{Config, Credentials, Library, Platforms, Registry, SharedFacts};
-use hostfit_tests::registry::{FakeRegistry, Image, digest};
+use hostfit_registry::{
+    Config, Credentials, Library, Platforms, PullSecret, Registry, SharedFacts,
+};
+use hostfit_tests::registry::{FakeRegistry, Guard, Image, Seen, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -86,16 +88,97 @@ async fn a_base_is_read_once_for_all_images_on_it() {
     let fake = FakeRegistry::start().await;
     let base = tar("etc/os-release", "ID=debian\nVERSION_ID=12\n");
     let own = tar("etc/os-release", "ID=mine\nVERSION_ID=1\n");
-    fake.push_blob("a", base.clone());
-    fake.push_blob("b", own.clone());
+    for (repository, layer) in [("a", &base), ("b", &base), ("b", &own)] {
+        fake.push_blob(repository, layer.clone());
+    }
     let one = push(&fake, "a", &[entry(&base)]);
     let two = push(&fake, "b", &[entry(&base), entry(&own)]);
     let registry = registry(&fake, Some(1 << 20));
     assert_eq!(told(&contents(&registry, &one).await), "debian 12");
-    // The base lies in the other repository only: whoever may read an image may read its layers.
     assert_eq!(told(&contents(&registry, &two).await), "mine 1");
-    assert_eq!(layers_asked_for(&fake, &base), 1);
-    assert_eq!(layers_asked_for(&fake, &own), 1);
+    let asked = |method: &str, layer: &[u8]| {
+        let (digest, seen) = (digest(layer), fake.seen());
+        let is = |one: &&Seen| one.method == method && one.path.contains(&digest);
+        seen.iter().filter(is).count()
+    };
+    assert_eq!(asked("GET", &base), 1);
+    assert_eq!(asked("GET", &own), 1);
+    // That the second repository has it, too, is not believed of its manifest alone.
+    assert_eq!(asked("HEAD", &base), 1);
+}
+
+#[tokio::test]
+async fn who_names_a_layer_has_to_have_it() {
+    let (fake, other) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    fake.push_blob("private", debian());
+    let private = push(&fake, "private", &[entry(&debian())]);
+    let mut config = config(&fake, Some(1 << 20));
+    config.plain_http.push(other.host().to_owned());
+    let registry = Registry::new(config).unwrap();
+    assert_eq!(told(&contents(&registry, &private).await), "debian 12");
+    let own = tar("etc/own", "x");
+    fake.push_blob("nosy", own.clone());
+    other.push_blob("nosy", own.clone());
+    let nosy = push(&fake, "nosy", &[entry(&debian()), entry(&own)]);
+    assert_eq!(told(&contents(&registry, &nosy).await), "not read");
+    // Nor does another registry, whoever runs it, get to it by saying yes to everything.
+    other.claim("nosy", &digest(&debian()));
+    let elsewhere = push(&other, "nosy", &[entry(&debian()), entry(&own)]);
+    assert_eq!(told(&contents(&registry, &elsewhere).await), "not read");
+}
+
+#[tokio::test]
+async fn who_names_an_image_has_to_have_it() {
+    let (fake, other) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    let private = Image::default().label("private", "yes");
+    let digest = fake.push("private", "1", &private);
+    fake.guard("private", Guard::Basic("me:secret".to_owned()));
+    let mut config = config(&fake, None);
+    config.plain_http.push(other.host().to_owned());
+    config.tag_ttl = Duration::ZERO;
+    let registry = Registry::new(config).unwrap();
+    let json = format!(
+        r#"{{"{}": {{"username": "me", "password": "secret"}}}}"#,
+        fake.host()
+    );
+    let mine = Credentials::parse([PullSecret::DockerCfg(json.as_bytes())]).unwrap();
+    let own: ImageRef = format!("{}/private@{digest}", fake.host()).parse().unwrap();
+    let told = registry
+        .facts(&own, &mine, &Platforms::All, None, soon())
+        .await;
+    assert!(told.value().is_some());
+    // Without the credential, at another repository, and at a registry that claims to have it.
+    other.push("nosy", "1", &Image::default());
+    let before: ImageRef = format!("{}/nosy:1", other.host()).parse().unwrap();
+    assert!(quickly(&registry, &before).await.value().is_some());
+    other.claim("nosy", &digest);
+    for reference in [
+        own.to_string(),
+        format!("{}/other@{digest}", fake.host()),
+        format!("{}/nosy@{digest}", other.host()),
+        before.to_string(),
+    ] {
+        let facts = quickly(&registry, &reference.parse().unwrap()).await;
+        assert!(facts.value().is_none(), "{reference}: {facts:?}");
+    }
+    let told = registry
+        .facts(&own, &mine, &Platforms::All, None, soon())
+        .await;
+    assert!(told.value().is_some());
+}
+
+#[tokio::test]
+async fn a_lie_about_the_size_of_a_layer_stays_with_the_liar() {
+    let fake = FakeRegistry::start().await;
+    fake.push_blob("a", debian());
+    let mut lie = entry(&debian());
+    lie["size"] = (debian().len() + 7).into();
+    let image = push(&fake, "a", &[entry(&debian())]);
+    let registry = registry(&fake, Some(1 << 20));
+    assert_eq!(told(&contents(&registry, &image).await), "debian 12");
+    fake.push_blob("b", debian());
+    let liar = push(&fake, "b", &[lie]);
+    assert_eq!(told(&contents(&registry, &liar).await), "not read");
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ struct Store {
     guards: HashMap<String, Guard>,
     tokens: HashSet<String>,
     tokens_issued: usize,
+    /// Repositories that name this digest whatever a HEAD asks for.
+    claims: HashMap<String, String>,
     elsewhere: String,
     seen: Vec<Seen>,
     /// How often each faulty repository has been asked.
@@ -169,6 +171,12 @@ impl FakeRegistry {
     pub fn push_blob(&self, repository: &str, bytes: Vec<u8>) {
         let key = (repository.to_owned(), digest(&bytes));
         self.shared.lock().blobs.insert(key, bytes.into());
+    }
+
+    /// Says of this repository, where only that is asked, that whatever is asked for has this digest.
+    pub fn claim(&self, repository: &str, digest: &str) {
+        let (key, claim) = (repository.to_owned(), digest.to_owned());
+        self.shared.lock().claims.insert(key, claim);
     }
 
     /// No longer serves the manifest with this digest.
@@ -343,6 +351,12 @@ fn serve(
 ) -> Response {
     let key = (repository.to_owned(), reference.to_owned());
     let state = shared.lock();
+    if let Some(claim) = state.claims.get(repository).filter(|_| is_head) {
+        return Response::builder()
+            .header("docker-content-digest", claim)
+            .body(Body::empty())
+            .expect("the claim is a valid header");
+    }
     let found = match is_manifest {
         true => state.manifests.get(&key).cloned(),
         false => {

@@ -1,4 +1,4 @@
-//! Layers are read once, whoever asks: a thousand images on one base read the base once.
+//! The layers of a registry are read once, whoever asks: a thousand images on one base read the base once.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -18,32 +18,44 @@ const AT_ONCE: usize = 2;
 /// Pieces of a layer on their way from the network to the one who unpacks it.
 const PIECES: usize = 16;
 
-/// What layers say, by their digests.
+/// Where a layer was read, and which. What one registry sent is not given to images of another one, which may only
+/// name it; and who lies about its size gets nothing that is kept under the right one.
+type Key = (String, Digest, u64);
+
+/// What layers say.
 pub(crate) struct Layers {
-    known: Cache<Digest, Arc<Layer>>,
+    known: Cache<Key, Arc<Layer>>,
     readers: Semaphore,
 }
 
 impl Layers {
     /// Keeps so many bytes of what they say.
     pub(crate) fn new(bytes: u64) -> Self {
-        let weigh =
-            |_: &Digest, layer: &Arc<Layer>| u32::try_from(layer.weight()).unwrap_or(u32::MAX);
+        let weigh = |_: &Key, layer: &Arc<Layer>| u32::try_from(layer.weight()).unwrap_or(u32::MAX);
         Self {
             known: Cache::builder().max_capacity(bytes).weigher(weigh).build(),
             readers: Semaphore::new(AT_ONCE),
         }
     }
 
-    /// What a layer says. If nobody knows it yet, `send` has to send its bytes.
-    pub(crate) async fn get<F>(
+    /// What a layer of `registry` says. If nobody knows it yet, `send` has to send its bytes; else `is_there` has to show
+    /// that the image's own repository has it.
+    pub(crate) async fn get<F, G>(
         &self,
+        registry: &str,
         descriptor: &Descriptor,
+        is_there: impl FnOnce() -> G + Send,
         send: impl FnOnce(mpsc::Sender<Bytes>) -> F + Send,
     ) -> Result<Arc<Layer>, Failure>
     where
         F: Future<Output = Result<(), Failure>> + Send,
+        G: Future<Output = Result<(), Failure>> + Send,
     {
+        let key = (
+            registry.to_owned(),
+            descriptor.digest.clone(),
+            descriptor.size,
+        );
         let read = async {
             let _permit = self.readers.acquire().await;
             let (sink, pieces) = mpsc::channel(PIECES);
@@ -56,10 +68,13 @@ impl Layers {
             sent?;
             finished(read)
         };
-        let known = self.known.try_get_with(descriptor.digest.clone(), read);
-        known
-            .await
-            .map_err(|failure: Arc<Failure>| (*failure).clone())
+        let entry = self.known.entry(key).or_try_insert_with(read).await;
+        let entry = entry.map_err(|failure: Arc<Failure>| (*failure).clone())?;
+        // Read before, or for another image at the same time.
+        if !entry.is_fresh() {
+            is_there().await?;
+        }
+        Ok(entry.into_value())
     }
 }
 
