@@ -94,6 +94,11 @@ pub struct CompatReportStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub images: Vec<ReportImage>,
+    /// Digests of its images, now or before, that ran well in the namespace, the latest first. With existingWorkloads: Warn
+    /// they are not refused there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 140)))]
+    pub ran_digests: Vec<String>,
     /// When verdict or findings last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change_time: Option<Time>,
@@ -101,6 +106,14 @@ pub struct CompatReportStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,
+}
+
+/// What a report tells of images that ran, for who reads nothing else of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ran {
+    /// As in the status.
+    pub ran_digests: Vec<String>,
 }
 
 fn is_zero(number: &i32) -> bool {

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use hostfit_engine::workload::Workload;
-use kube::core::ApiResource;
-use kube::core::Object;
-use kube::core::object::NotUsed;
+use kube::core::{ApiResource, Object};
 use kube::{Resource, ResourceExt};
 
 use crate::compat_report::TargetRef;
@@ -37,7 +35,10 @@ pub struct Item {
 
 /// What a report would speak of, if this object is it. Objects of a list do not say of what kind they are: `resource`
 /// does.
-pub fn target<S: Clone>(resource: &ApiResource, object: &Object<S, NotUsed>) -> Option<TargetRef> {
+pub fn target<S: Clone, U: Clone>(
+    resource: &ApiResource,
+    object: &Object<S, U>,
+) -> Option<TargetRef> {
     if object.meta().deletion_timestamp.is_some() {
         return None;
     }
@@ -63,9 +64,9 @@ pub fn target<S: Clone>(resource: &ApiResource, object: &Object<S, NotUsed>) -> 
 }
 
 /// The workload that this object is; `pod` finds the pods that it makes.
-pub fn item<S: Clone>(
+pub fn item<S: Clone, U: Clone>(
     resource: &ApiResource,
-    object: &Object<S, NotUsed>,
+    object: &Object<S, U>,
     pod: fn(&S) -> &PodSpec,
 ) -> Option<Item> {
     Some(Item {
@@ -87,6 +88,7 @@ mod tests {
     use super::*;
     use k8s_openapi::api::apps::v1::ReplicaSet;
     use k8s_openapi::api::core::v1::Pod;
+    use kube::core::object::NotUsed;
     use serde_json::{Value, json};
 
     fn pod(owner: Option<(&str, &str)>) -> Value {
@@ -98,7 +100,7 @@ mod tests {
     }
 
     fn read(pod: Value) -> Option<Item> {
-        let object = serde_json::from_value(pod).unwrap();
+        let object: Object<PodSpec, NotUsed> = serde_json::from_value(pod).unwrap();
         item(
             &ApiResource::erase::<Pod>(&()),
             &object,

@@ -62,6 +62,8 @@ pub const READY: &str = "Ready";
 pub const INSPECTED: &str = "Inspected";
 /// Condition of a SupportMatrix: what the chart sets is what it has.
 pub const DEFAULTS_APPLIED: &str = "DefaultsApplied";
+/// Condition of a SupportMatrix: every namespace has the mode that its label asks for.
+pub const NAMESPACE_LABELS_HEEDED: &str = "NamespaceLabelsHeeded";
 /// Condition of a CompatReport: every host fits.
 pub const COMPATIBLE: &str = "Compatible";
 /// Condition of a CompatReport: nothing is unknown.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use hostfit_engine::policy::{Mode, Policy};
+use hostfit_engine::finding::plain;
+use hostfit_engine::policy::{Mode, NamespaceOverrides, Policy};
 use kube::ResourceExt;
 
 use crate::names;
@@ -23,6 +24,40 @@ pub struct Judge {
     pub policy: Policy,
     /// The mode, with what the namespace itself asks for as far as the policy lets it.
     pub mode: Mode,
+    /// What the namespace asks for and does not get.
+    pub unheeded: Option<Unheeded>,
+}
+
+/// The label of a namespace that asks for a mode which it does not get.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unheeded {
+    /// There is no such mode.
+    #[error("asks for mode {0:?}, which is none of off, audit, warn and enforce")]
+    NoMode(String),
+    /// The matrices do not permit it.
+    #[error("asks for mode {asked:?}, which {by} does not permit")]
+    NotPermitted {
+        /// The value of the label.
+        asked: String,
+        /// The setting that decides.
+        by: &'static str,
+    },
+}
+
+impl Unheeded {
+    /// What is unheeded of a label, if anything is.
+    fn of(label: &str, policy: &Policy) -> Option<Self> {
+        let Some(wanted) = Mode::from_label(label) else {
+            return Some(Self::NoMode(plain(label, 63)));
+        };
+        let asked = label.to_owned();
+        let by = match policy.namespace_overrides {
+            NamespaceOverrides::None => "namespaceOverrides: None",
+            NamespaceOverrides::Tighten => "namespaceOverrides: Tighten",
+            NamespaceOverrides::Any => return None,
+        };
+        (policy.mode_in(Some(wanted)) != wanted).then_some(Self::NotPermitted { asked, by })
+    }
 }
 
 impl Policies {
@@ -74,10 +109,11 @@ impl Policies {
     /// The policy of a namespace with these labels, and its mode there.
     pub fn judge(&self, labels: &BTreeMap<String, String>) -> Judge {
         let policy = self.of_namespace(labels);
-        let wanted = labels.get(names::MODE);
-        let wanted = wanted.and_then(|label| Mode::from_label(label));
+        let label = labels.get(names::MODE);
+        let wanted = label.and_then(|label| Mode::from_label(label));
         Judge {
             mode: policy.mode_in(wanted),
+            unheeded: label.and_then(|label| Unheeded::of(label, &policy)),
             policy,
         }
     }

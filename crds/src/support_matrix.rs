@@ -1,20 +1,19 @@
 //! SupportMatrix: which images may run on which hosts, and what to do about the rest.
 
-use std::collections::BTreeMap;
+mod read;
+mod row;
 
 use hostfit_engine::matrix::RulesVersion;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::compat_report::VerdictCounts;
 use crate::{Condition, Selector};
 
-mod read;
-
 pub use read::MatrixError;
+pub use row::{MatrixRule, RuleSeverity, RuleVerdict};
 
 /// Which images may run on which hosts, how strictly, and what to do about the unknown.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +52,9 @@ pub struct SupportMatrixSpec {
     pub rule_packs: Vec<RulePack>,
     /// AnyReachable: a pod is refused if no host that it may land on fits. AllReachable: if one does not.
     pub host_policy: HostPolicy,
+    /// Warn: an image that already ran well in the namespace is warned of and not refused, so that no drain or restart
+    /// takes a workload away. Deny: it is refused as any other.
+    pub existing_workloads: ExistingWorkloads,
     /// What to do about what could not be told.
     pub unknown_policy: UnknownPolicy,
     /// The version of the built-in rules that may refuse, such as 2026.11.2: what later versions bring only warns. latest
@@ -81,6 +83,7 @@ impl Default for SupportMatrixSpec {
                 RulePack::Eol,
             ],
             host_policy: HostPolicy::default(),
+            existing_workloads: ExistingWorkloads::default(),
             unknown_policy: UnknownPolicy::default(),
             rules_version: None,
             rules: Vec::new(),
@@ -136,6 +139,16 @@ pub enum HostPolicy {
     AllReachable,
 }
 
+/// What becomes of an image that would be refused, but already ran well in the namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ExistingWorkloads {
+    /// Let it in, and say so.
+    #[default]
+    Warn,
+    /// Refuse it.
+    Deny,
+}
+
 /// What to do about something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Response {
@@ -167,77 +180,6 @@ impl Default for UnknownPolicy {
             outside_matrix: Response::Allow,
         }
     }
-}
-
-/// A row: what you support for the images and hosts that it selects.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MatrixRule {
-    /// Name, unique in the matrix. Messages name it.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    /// Facts of the image: distro, distroVersion (a range: ">=10", "8", ">=8 <10"), architecture, repository and baseImage (a *
-    /// at the end matches the rest), libc, libcVersion, cpuLevel, minKernel, systemd, libselinux, runtimes: {java: "<8u372"},
-    /// packages: {coreutils: ">=9"}. A list holds alternatives.
-    #[serde(default)]
-    #[schemars(schema_with = "facts_selector")]
-    pub image: BTreeMap<String, Value>,
-    /// Facts of the host: profiles (names of HostProfiles), os, osVersion, kernel, architecture, cpuLevel, cgroup, selinux,
-    /// runtime, kubelet, nvidiaDriver, cuda, computeCapability, libseccomp, vsyscall, apparmor, seccompDefault, pageSize,
-    /// procCgroups, fips, ia32, btf, modules, sysctls. Versions and levels are ranges. A list holds alternatives.
-    #[serde(default)]
-    #[schemars(schema_with = "facts_selector")]
-    pub host: BTreeMap<String, Value>,
-    /// Supported passes, BestEffort warns, Unsupported fails.
-    pub verdict: RuleVerdict,
-    /// How bad an unsupported pair is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub severity: Option<RuleSeverity>,
-    /// Why, for the one who reads the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 200))]
-    pub message: Option<String>,
-    /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 200))]
-    pub remediation: Option<String>,
-}
-
-/// Names are not listed in the schema: an unknown one would silently be dropped. The condition Ready names it instead.
-fn facts_selector(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 16,
-        "x-kubernetes-preserve-unknown-fields": true,
-    })
-}
-
-/// What a row says of its pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RuleVerdict {
-    /// Passes.
-    Supported,
-    /// Warns.
-    BestEffort,
-    /// Fails.
-    Unsupported,
-}
-
-/// How bad an unsupported pair is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RuleSeverity {
-    /// The container does not start.
-    BreaksAtStart,
-    /// A part of it does not work.
-    BreaksFeature,
-    /// It runs, but worse.
-    Degraded,
-    /// Nobody supports it.
-    Unsupported,
-    /// Supported with limits.
-    Limited,
-    /// Past the end of support.
-    EndOfLife,
 }
 
 /// What the operator makes of the matrix.

@@ -3,11 +3,14 @@
 //! Unknown fields and values are tolerated: a newer API server may send them.
 
 mod container;
+mod ran;
 
 use std::collections::BTreeMap;
 
 use hostfit_engine::workload as engine;
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::ran::PodStatus;
 
 use self::container::{Common, Container, HostAccess, SecurityContext};
 

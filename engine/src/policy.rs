@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::finding::{CellVerdict, Code};
 use crate::matrix::row::Row;
 use crate::matrix::{Pack, RulesVersion};
-use crate::verdict::{Judgement, Reason, Verdict};
+use crate::verdict::{Judgement, Reason, User, Verdict};
 
 /// How strict a SupportMatrix is at admission. Later is stricter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +53,15 @@ pub enum HostPolicy {
     AllReachable,
 }
 
+/// What becomes of an image that would be refused, but has already run in the namespace. Later is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExistingWorkloads {
+    /// It is let in, with a warning.
+    Warn,
+    /// It is refused as any other.
+    Deny,
+}
+
 /// What the label of a namespace may do to the mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NamespaceOverrides {
@@ -86,6 +95,8 @@ pub struct Policy {
     pub namespace_overrides: NamespaceOverrides,
     /// When to refuse a pod that fits somewhere.
     pub host_policy: HostPolicy,
+    /// What becomes of images that have already run.
+    pub existing_workloads: ExistingWorkloads,
     /// What to do about an image that cannot be read (HF901, 902, 903, 905 to 908).
     pub image_unreadable: Response,
     /// What to do if a fact of the host is missing (HF904).
@@ -101,6 +112,7 @@ impl Policy {
             mode: Mode::Audit,
             namespace_overrides: NamespaceOverrides::None,
             host_policy: HostPolicy::AnyReachable,
+            existing_workloads: ExistingWorkloads::Warn,
             image_unreadable: Response::Warn,
             host_unknown: Response::Allow,
             rules: Rules {
@@ -123,6 +135,7 @@ impl Policy {
             mode: self.mode.max(other.mode),
             namespace_overrides: self.namespace_overrides.min(other.namespace_overrides),
             host_policy: self.host_policy.max(other.host_policy),
+            existing_workloads: self.existing_workloads.max(other.existing_workloads),
             image_unreadable: self.image_unreadable.max(other.image_unreadable),
             host_unknown: self.host_unknown.max(other.host_unknown),
             rules: self.rules,
@@ -136,6 +149,13 @@ impl Policy {
             (NamespaceOverrides::Tighten, Some(wanted)) => self.mode.max(wanted),
             (NamespaceOverrides::Any, Some(wanted)) => wanted,
         }
+    }
+
+    /// Whether what speaks against a workload speaks only against images that have already run.
+    fn spares(&self, refusal: &Refusal, already_ran: impl Fn(&User) -> bool) -> bool {
+        let mut reasons = std::iter::once(&refusal.worst).chain(&refusal.others);
+        self.existing_workloads == ExistingWorkloads::Warn
+            && reasons.all(|it| !it.users.is_empty() && it.users.iter().all(&already_ran))
     }
 
     /// What to do about a reason that could not be told; `None` for what is told.
@@ -157,8 +177,13 @@ impl Policy {
 pub enum Decision {
     /// Say nothing, annotate nothing.
     Ignore,
-    /// Let it in, with these warnings, worst first.
-    Admit(Vec<Reason>),
+    /// Let it in.
+    Admit {
+        /// What to warn of, worst first.
+        warnings: Vec<Reason>,
+        /// It would be refused if its images had not already run.
+        already_ran: bool,
+    },
     /// Refuse it, for these reasons, worst first.
     Deny(Refusal),
 }
@@ -172,8 +197,14 @@ pub struct Refusal {
     pub others: Vec<Reason>,
 }
 
-/// Applies a policy, in the mode of the pod's namespace, to what was found.
-pub fn decide(judgement: &Judgement, policy: &Policy, mode: Mode) -> Decision {
+/// Applies a policy, in the mode of the pod's namespace, to what was found. `already_ran` tells of a user of an image
+/// whether the image has already run in that namespace; it is asked only about what would be refused.
+pub fn decide(
+    judgement: &Judgement,
+    policy: &Policy,
+    mode: Mode,
+    already_ran: impl Fn(&User) -> bool,
+) -> Decision {
     match mode {
         Mode::Off | Mode::Audit => return Decision::Ignore,
         Mode::Warn | Mode::Enforce => {}
@@ -208,15 +239,20 @@ pub fn decide(judgement: &Judgement, policy: &Policy, mode: Mode) -> Decision {
         Verdict::Pass | Verdict::Warn => false,
     };
     let mut refusal = judgement.reasons.iter().filter(denied).cloned();
-    if mode == Mode::Enforce
-        && refuse
-        && let Some(worst) = refusal.next()
-    {
-        return Decision::Deny(Refusal {
+    let refusal = match mode == Mode::Enforce && refuse {
+        true => refusal.next().map(|worst| Refusal {
             worst,
             others: refusal.collect(),
-        });
-    }
+        }),
+        false => None,
+    };
+    let already_ran = match refusal {
+        Some(refusal) if !policy.spares(&refusal, already_ran) => return Decision::Deny(refusal),
+        refusal => refusal.is_some(),
+    };
     let warned = |reason: &&Reason| policy.response(reason) != Some(Response::Allow);
-    Decision::Admit(judgement.reasons.iter().filter(warned).cloned().collect())
+    Decision::Admit {
+        warnings: judgement.reasons.iter().filter(warned).cloned().collect(),
+        already_ran,
+    }
 }

@@ -99,6 +99,7 @@ impl Reports {
             Some(matrices),
             Some(bases),
             Some(namespaces),
+            Some(ran),
             Some(reports),
         ) = (
             known_fleet(world),
@@ -106,6 +107,7 @@ impl Reports {
             world.matrices.state(),
             world.bases.state(),
             world.namespace_labels(),
+            world.ran(),
             world.reports.state(),
         )
         else {
@@ -126,6 +128,7 @@ impl Reports {
             policies,
             namespaces: &namespaces,
             images: &self.images,
+            ran: &ran,
             today: hostfit_crds::date(now),
             now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
         };

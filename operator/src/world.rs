@@ -1,14 +1,15 @@
 //! Everything that the operator watches, pruned to what it reads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use hostfit_crds::item::{self, Item};
 use hostfit_crds::node::Agents;
-use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
+use hostfit_crds::workload::{CronJobSpec, PodSpec, PodStatus, TemplateSpec};
 use hostfit_crds::{
     BaseImage, CompatReport, HostProfile, KeptImageProfile, NodeProfile, SupportMatrix, fleet,
 };
+use hostfit_engine::image::Digest;
 use hostfit_process::watch::{self, Keep};
 use hostfit_process::{Changed, Health, Tasks, Watched};
 use k8s_openapi::api::core::v1::{Namespace, Node};
@@ -36,7 +37,7 @@ pub(crate) struct World {
     pub(crate) reports: Watched<CompatReport>,
     templates: Vec<Kind<TemplateSpec>>,
     cron_jobs: Kind<CronJobSpec>,
-    pods: Kind<PodSpec>,
+    pods: Kind<PodSpec, PodStatus>,
     /// Nodes, what is told of them, or profiles changed.
     pub(crate) hosts_changed: Changed,
     /// A BaseImage changed.
@@ -55,9 +56,9 @@ pub(crate) struct Settings {
 
 /// All objects of a kind. Objects of a list do not say of what kind they are.
 #[derive(Clone)]
-struct Kind<S: Clone + 'static> {
+struct Kind<S: Clone + 'static, U: Clone + 'static = NotUsed> {
     resource: ApiResource,
-    watched: Watched<Object<S, NotUsed>>,
+    watched: Watched<Object<S, U>>,
 }
 
 impl World {
@@ -84,17 +85,17 @@ impl World {
             }};
         }
         macro_rules! dynamic {
-            ($spec:ty, $kind:ty, $name:literal) => {{
+            ($spec:ty, $status:ty, $kind:ty, $name:literal, $is_same:expr) => {{
                 let ready = health.condition(concat!("watch ", $name));
                 let resource = ApiResource::erase::<$kind>(&());
                 let api = Api::all_with(client.clone(), &resource);
-                let (watched, follow) = watch::watch_dynamic::<Object<$spec, NotUsed>>(
+                let (watched, follow) = watch::watch_dynamic::<Object<$spec, $status>>(
                     resource.clone(),
                     api,
                     config(),
                     Keep {
                         prune: prune_metadata,
-                        is_same,
+                        is_same: $is_same,
                     },
                     ready,
                     anything_changed.clone(),
@@ -102,6 +103,11 @@ impl World {
                 tasks.background(concat!("watch ", $name), follow);
                 Kind { resource, watched }
             }};
+        }
+        macro_rules! templates {
+            ($spec:ty, $kind:ty, $name:literal) => {
+                dynamic!($spec, NotUsed, $kind, $name, is_same)
+            };
         }
         use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
         Self {
@@ -121,14 +127,16 @@ impl World {
             image_profiles: typed!(KeptImageProfile, "imageprofiles", |_| {}, images_changed),
             reports: typed!(CompatReport, "compatreports", |_| {}, anything_changed),
             templates: vec![
-                dynamic!(TemplateSpec, apps::Deployment, "deployments"),
-                dynamic!(TemplateSpec, apps::StatefulSet, "statefulsets"),
-                dynamic!(TemplateSpec, apps::DaemonSet, "daemonsets"),
-                dynamic!(TemplateSpec, apps::ReplicaSet, "replicasets"),
-                dynamic!(TemplateSpec, batch::Job, "jobs"),
+                templates!(TemplateSpec, apps::Deployment, "deployments"),
+                templates!(TemplateSpec, apps::StatefulSet, "statefulsets"),
+                templates!(TemplateSpec, apps::DaemonSet, "daemonsets"),
+                templates!(TemplateSpec, apps::ReplicaSet, "replicasets"),
+                templates!(TemplateSpec, batch::Job, "jobs"),
             ],
-            cron_jobs: dynamic!(CronJobSpec, batch::CronJob, "cronjobs"),
-            pods: dynamic!(PodSpec, core::Pod, "pods"),
+            cron_jobs: templates!(CronJobSpec, batch::CronJob, "cronjobs"),
+            pods: dynamic!(PodSpec, PodStatus, core::Pod, "pods", |one, other| {
+                is_same(one, other) && one.status == other.status
+            }),
             hosts_changed,
             bases_changed,
             images_changed,
@@ -151,6 +159,18 @@ impl World {
         Some(items)
     }
 
+    /// The images that ran, by namespace; nothing before the watch of pods has synced.
+    pub(crate) fn ran(&self) -> Option<HashMap<String, HashSet<Digest>>> {
+        let mut ran: HashMap<_, HashSet<_>> = HashMap::new();
+        for pod in self.pods.watched.state()? {
+            let digests = pod.status.iter().flat_map(|status| &status.ran);
+            if let Some(namespace) = pod.namespace() {
+                ran.entry(namespace).or_default().extend(digests.cloned());
+            }
+        }
+        Some(ran)
+    }
+
     /// The labels of each namespace; nothing before the watch has synced.
     pub(crate) fn namespace_labels(&self) -> Option<HashMap<String, BTreeMap<String, String>>> {
         let namespaces = self.namespaces.state()?;
@@ -159,7 +179,7 @@ impl World {
     }
 }
 
-impl<S: Clone> Kind<S> {
+impl<S: Clone, U: Clone> Kind<S, U> {
     /// The workloads among the objects; nothing before the watch has synced.
     fn items(&self, excluded: &BTreeSet<String>, pod: fn(&S) -> &PodSpec) -> Option<Vec<Item>> {
         let objects = self.watched.state()?;
@@ -173,7 +193,7 @@ impl<S: Clone> Kind<S> {
 
     fn item(
         &self,
-        object: &Object<S, NotUsed>,
+        object: &Object<S, U>,
         excluded: &BTreeSet<String>,
         pod: fn(&S) -> &PodSpec,
     ) -> Option<Item> {
@@ -182,13 +202,13 @@ impl<S: Clone> Kind<S> {
     }
 }
 
-/// Nothing of a workload that we read has changed. Its status is not kept.
-fn is_same<S: Clone + PartialEq>(one: &Object<S, NotUsed>, other: &Object<S, NotUsed>) -> bool {
+/// Nothing of a workload that we read has changed, but for its status.
+fn is_same<S: Clone + PartialEq, U: Clone>(one: &Object<S, U>, other: &Object<S, U>) -> bool {
     one.metadata == other.metadata && one.spec == other.spec
 }
 
 /// Drops what nobody reads of a workload, before it is kept.
-fn prune_metadata<S: Clone>(object: &mut Object<S, NotUsed>) {
+fn prune_metadata<S: Clone, U: Clone>(object: &mut Object<S, U>) {
     object.metadata.annotations = None;
     object.metadata.managed_fields = None;
     object.metadata.labels = None;

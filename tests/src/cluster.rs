@@ -39,17 +39,20 @@ pub enum Kind {
     SupportMatrix,
     /// `imageprofiles.hostfit.dev`
     ImageProfile,
+    /// `compatreports.hostfit.dev`
+    CompatReport,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Node,
         Self::Namespace,
         Self::HostProfile,
         Self::NodeProfile,
         Self::BaseImage,
         Self::ImageProfile,
+        Self::CompatReport,
         Self::SupportMatrix,
     ];
 
@@ -63,6 +66,7 @@ impl Kind {
             Self::BaseImage => "baseimages",
             Self::SupportMatrix => "supportmatrices",
             Self::ImageProfile => "imageprofiles",
+            Self::CompatReport => "compatreports",
         }
     }
 
@@ -75,6 +79,7 @@ impl Kind {
             Self::BaseImage => "BaseImage",
             Self::SupportMatrix => "SupportMatrix",
             Self::ImageProfile => "ImageProfile",
+            Self::CompatReport => "CompatReport",
         }
     }
 
@@ -85,7 +90,8 @@ impl Kind {
             | Self::NodeProfile
             | Self::BaseImage
             | Self::SupportMatrix
-            | Self::ImageProfile => "hostfit.dev/v1alpha1",
+            | Self::ImageProfile
+            | Self::CompatReport => "hostfit.dev/v1alpha1",
         }
     }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hostfit_crds::policies::Judge;
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::policy::{Decision, Mode, decide};
-use hostfit_engine::verdict::Judgement;
+use hostfit_engine::verdict::{Judgement, User};
 use hostfit_engine::workload::{Workload, WorkloadImage};
 use hostfit_registry::{Credentials, Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::time::Instant;
 
 use crate::metrics::{Lookup, Metrics};
+use crate::ran::Reports;
 use crate::review::Request;
 use crate::snapshot::{Snapshot, World};
 use crate::subject::{Kind, Metadata};
@@ -21,6 +23,7 @@ const MOST_IMAGES: usize = 64;
 /// Everything that a judgement needs.
 pub(crate) struct Admission {
     pub(crate) world: World,
+    pub(crate) reports: Reports,
     pub(crate) registry: Registry,
     pub(crate) secrets: PullSecrets,
     pub(crate) patience: Duration,
@@ -37,6 +40,7 @@ pub(crate) struct Judged {
     pub(crate) judgement: Arc<Judgement>,
     pub(crate) decision: Decision,
     pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) judge: Arc<Judge>,
     /// A controller makes it now, of an object that was judged before or is not ours to judge: nobody reads warnings.
     pub(crate) is_unattended: bool,
     name: Option<String>,
@@ -72,6 +76,7 @@ struct Terms<'a> {
 impl Admission {
     pub(crate) fn new(
         world: World,
+        reports: Reports,
         registry: Registry,
         secrets: PullSecrets,
         patience: Duration,
@@ -81,6 +86,7 @@ impl Admission {
         let unreadable = Arc::new(Fact::Unknown(Gap::NothingTells));
         Self {
             world,
+            reports,
             registry,
             secrets,
             patience,
@@ -133,8 +139,15 @@ impl Admission {
             .await;
         // The only clock that the judgement knows is asked here.
         let today = hostfit_crds::date(jiff::Timestamp::now());
-        let judgement = snapshot.evaluate(Arc::new(workload), facts, &judge, today);
-        let decision = decide(&judgement, &judge.policy, mode);
+        let workload = Arc::new(workload);
+        let judgement = snapshot.evaluate(workload.clone(), facts.clone(), &judge, today);
+        let already_ran = |user: &User| {
+            let mut images = workload.images.iter().zip(facts.iter());
+            let image = images.find(|(image, _)| (image.role, &image.name) == (user.0, &user.1));
+            let facts = image.and_then(|(_, facts)| facts.value());
+            facts.is_some_and(|facts| self.reports.tell_that(&facts.digest, namespace))
+        };
+        let decision = decide(&judgement, &judge.policy, mode, already_ran);
         Verdict::Judged(Box::new(Judged {
             kind,
             name: request
@@ -147,6 +160,7 @@ impl Admission {
             judgement,
             decision,
             snapshot,
+            judge,
         }))
     }
 

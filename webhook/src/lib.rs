@@ -23,6 +23,7 @@ mod memo;
 mod message;
 mod metrics;
 mod patch;
+mod ran;
 mod respond;
 mod review;
 mod server;
@@ -63,12 +64,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     metrics.register(shown, certificate.expiry());
     let certificate_ready = health.condition("certificate");
     let world = World::watch(&client, &health, &mut tasks);
+    let reports = ran::Reports::watch(&client, &health, &mut tasks);
     let (library, learned) = library::library(&client, &health, &mut tasks);
     let registry = Registry::with_library(config, Some(library))?;
     registry.stats().register(shown);
     tasks.background("image profiles", library::follow(registry.clone(), learned));
     let admission = Admission::new(
         world,
+        reports,
         registry,
         secrets.clone(),
         args.patience(),

@@ -2,7 +2,8 @@
 //!
 //! Subject → fact of the image → fact of the host → fix → code. Every warning makes sense alone.
 
-use hostfit_engine::finding::plain;
+use hostfit_crds::policies::Unheeded;
+use hostfit_engine::finding::{Code, plain};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::policy::Refusal;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
@@ -28,6 +29,8 @@ pub(crate) struct About<'a> {
     /// The report of the workload, where one exists or will.
     pub(crate) report: Option<&'a str>,
     pub(crate) fleet: &'a Fleet,
+    /// The namespace asks for a mode that it does not get: who is refused will wonder.
+    pub(crate) unheeded: Option<&'a Unheeded>,
 }
 
 impl About<'_> {
@@ -42,13 +45,22 @@ impl About<'_> {
 }
 
 /// The warnings of what is admitted, worst first.
-pub(crate) fn warnings(reasons: &[Reason], about: &About<'_>) -> Vec<String> {
+pub(crate) fn warnings(reasons: &[Reason], already_ran: bool, about: &About<'_>) -> Vec<String> {
     let mut lines: Vec<String> = reasons
         .iter()
         .take(WARNINGS)
         .map(|it| warning(it, about))
         .collect();
-    let more = reasons.len().saturating_sub(WARNINGS);
+    if let Some(worst) = reasons.first().filter(|_| already_ran) {
+        lines.truncate(WARNINGS - 1);
+        let subject = about.subject();
+        let text =
+            format!("hostfit: not refused, as it already ran here (existingWorkloads): {subject}");
+        lines.push(coded(&text, worst.finding.code));
+    }
+    let more = reasons
+        .len()
+        .saturating_sub(WARNINGS - usize::from(already_ran));
     if more > 0 {
         let where_ = match about.report {
             Some(report) => format!(": kubectl describe compat -n {} {report}", about.namespace),
@@ -74,9 +86,13 @@ fn warning(reason: &Reason, about: &About<'_>) -> String {
         Some(host) => format!("{subject}; {} {host}", hosts(reason, about.fleet)),
         None => subject,
     };
-    // The code stays, whatever has to go.
+    coded(&text, code)
+}
+
+/// A warning and its code, which stays whatever has to go.
+fn coded(text: &str, code: Code) -> String {
     let room = WARNING - 8;
-    format!("{}. {code}", plain(&text, room).trim_end_matches('.'))
+    format!("{}. {code}", plain(text, room).trim_end_matches('.'))
 }
 
 /// The message of what is refused.
@@ -119,6 +135,10 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
             format!("{}  |  {docs}", plain(&command, LINE))
         }
         None => format!("  more: {docs}"),
+    };
+    let read_on = match about.unheeded {
+        Some(unheeded) => format!("  the label of namespace {namespace} {unheeded}.\n{read_on}"),
+        None => read_on,
     };
     // Where to read on stays, whatever has to go.
     let room = DENIAL.saturating_sub(read_on.chars().count() + 1);

@@ -155,14 +155,18 @@ pub(crate) fn validate<'a>(
         name: judged.name(),
         report: report.as_deref(),
         fleet: &judged.snapshot.fleet,
+        unheeded: judged.judge.unheeded.as_ref(),
     };
     match &judged.decision {
         Decision::Ignore => (allow(uid), Outcome::Ignore),
-        Decision::Admit(reasons) if reasons.is_empty() || judged.is_unattended => {
+        Decision::Admit { warnings, .. } if warnings.is_empty() || judged.is_unattended => {
             (allow(uid), Outcome::Allow)
         }
-        Decision::Admit(reasons) => {
-            let warnings = message::warnings(reasons, &about);
+        Decision::Admit {
+            warnings,
+            already_ran,
+        } => {
+            let warnings = message::warnings(warnings, *already_ran, &about);
             (
                 answer(Response {
                     uid,

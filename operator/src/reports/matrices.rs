@@ -17,6 +17,9 @@ use kube::ResourceExt;
 use crate::apply::Writer;
 use crate::defaults::{CONFLICT, Conflicts};
 
+/// Namespaces that a condition names.
+const MOST_NAMESPACES: usize = 5;
+
 /// What the statuses depend on.
 pub(super) struct Facts<'a> {
     pub(super) matrices: &'a [Arc<SupportMatrix>],
@@ -81,6 +84,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             message: format!("{CONFLICT}: {conflict}"),
         });
     }
+    conditions.extend(unheeded(matrix, facts));
     let mut workloads = VerdictCounts::default();
     let none = BTreeMap::new();
     for (namespace, counts) in facts.by_namespace {
@@ -125,4 +129,30 @@ fn held_back(policy: Option<&Policy>) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The namespaces of the matrix whose labels ask for a mode that they do not get. Nothing if all get theirs.
+fn unheeded(matrix: &SupportMatrix, facts: &Facts<'_>) -> Option<Wanted<'static>> {
+    let asking = facts
+        .namespaces
+        .iter()
+        .filter(|(_, labels)| labels.contains_key(names::MODE) && matrix.selects(labels));
+    let mut unheeded: Vec<_> = asking
+        .filter_map(|(name, labels)| Some((name, facts.policies.judge(labels).unheeded?)))
+        .collect();
+    unheeded.sort_by_key(|(name, _)| *name);
+    let told = unheeded.iter().take(MOST_NAMESPACES);
+    let mut told: Vec<_> = told
+        .map(|(name, unheeded)| format!("namespace {name} {unheeded}"))
+        .collect();
+    match unheeded.len().saturating_sub(MOST_NAMESPACES) {
+        0 => {}
+        more => told.push(format!("and {more} more")),
+    }
+    (!told.is_empty()).then(|| Wanted {
+        type_: names::NAMESPACE_LABELS_HEEDED,
+        status: false,
+        reason: "NotPermitted",
+        message: told.join("; "),
+    })
 }

@@ -1,6 +1,6 @@
 //! Pure: workloads, what is known of their images, and the fleet → the reports to write.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use hostfit_crds::compat_report::{
@@ -12,7 +12,7 @@ use hostfit_crds::policies::{Judge, Policies};
 use hostfit_crds::{CompatReport, names};
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::finding::{CellVerdict, plain};
-use hostfit_engine::image::{ImageFacts, PlatformFacts};
+use hostfit_engine::image::{Digest, ImageFacts, PlatformFacts};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
@@ -30,6 +30,8 @@ use super::event::{self, Notice};
 const MOST_FINDINGS: usize = 20;
 /// Images, containers and hosts that a report lists.
 const MOST_LISTED: usize = 32;
+/// Images that ran and are remembered, of one workload.
+const MOST_RAN: usize = 16;
 /// Contradictions that are listed of one image.
 const MOST_CONTRADICTIONS: usize = 4;
 
@@ -40,6 +42,8 @@ pub(crate) struct View<'a> {
     pub(crate) policies: &'a Policies,
     pub(crate) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
     pub(crate) images: &'a Images,
+    /// The images that ran, by namespace.
+    pub(crate) ran: &'a HashMap<String, HashSet<Digest>>,
     pub(crate) today: Date,
     pub(crate) now: &'a Time,
 }
@@ -115,7 +119,7 @@ pub(crate) fn plan(items: &[Item], reports: &[Arc<CompatReport>], view: &View<'_
             current => current,
         };
         let current = current.map(AsRef::as_ref);
-        let report = report(item, &judgement, images, current, view.now);
+        let report = report(item, &judgement, images, current, view);
         if !current.is_some_and(|current| is_same(current, &report)) {
             let before = current.and_then(|report| report.status.as_ref()?.verdict);
             let notice = event::notice(item, &judgement, before, own.mode);
@@ -211,8 +215,9 @@ fn report(
     judgement: &Judgement,
     images: Vec<ReportImage>,
     current: Option<&CompatReport>,
-    now: &Time,
+    view: &View<'_>,
 ) -> CompatReport {
+    let now = view.now;
     let before = current.and_then(|report| report.status.as_ref());
     let verdict = judgement.verdict.into();
     let findings: Vec<_> = judgement
@@ -242,6 +247,7 @@ fn report(
             .map(|reason| reason.finding.code.to_string()),
         findings,
         findings_omitted: i32::try_from(omitted).unwrap_or(i32::MAX),
+        ran_digests: ran_digests(&item.namespace, &images, before, view.ran),
         images,
         last_change_time: last_change,
         conditions: condition::merge(conditions, &conditions_of(judgement), item.generation, now),
@@ -269,6 +275,31 @@ fn report(
     );
     report.status = Some(status);
     report
+}
+
+/// What of the workload's images runs in its namespace, and what did before: a rollback must find it here.
+fn ran_digests(
+    namespace: &str,
+    images: &[ReportImage],
+    before: Option<&CompatReportStatus>,
+    ran: &HashMap<String, HashSet<Digest>>,
+) -> Vec<String> {
+    let before = before.map_or(&[][..], |before| &before.ran_digests);
+    let runs = |digest: &&String| {
+        let digest: Option<Digest> = digest.parse().ok();
+        digest.is_some_and(|digest| ran.get(namespace).is_some_and(|ran| ran.contains(&digest)))
+    };
+    let now = images.iter().filter_map(|image| image.digest.as_ref());
+    let mut digests: Vec<String> = Vec::new();
+    // What was told stays where it is: a report must not change with the order of its containers.
+    for digest in now.filter(runs).filter(|digest| !before.contains(digest)) {
+        if !digests.contains(digest) {
+            digests.push(digest.clone());
+        }
+    }
+    digests.extend_from_slice(before);
+    digests.truncate(MOST_RAN);
+    digests
 }
 
 fn finding(reason: &Reason) -> ReportFinding {
@@ -359,4 +390,47 @@ fn is_same(current: &CompatReport, wanted: &CompatReport) -> bool {
         && current.status == wanted.status
         && label(current) == label(wanted)
         && current.owner_references().len() == wanted.owner_references().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look at a workload whose images have these digests, by their digit, after what was remembered; then what is.
+    #[track_caller]
+    fn check(images: &str, runs: &str, before: &str, expected: &str) {
+        let digest = |digit: char| format!("sha256:{}", digit.to_string().repeat(64));
+        let images: Vec<_> = images
+            .chars()
+            .map(|digit| ReportImage {
+                digest: Some(digest(digit)),
+                ..ReportImage::default()
+            })
+            .collect();
+        let runs = runs.chars().map(|digit| digest(digit).parse().unwrap());
+        let before = CompatReportStatus {
+            ran_digests: before.chars().map(digest).collect(),
+            ..CompatReportStatus::default()
+        };
+        let ran = HashMap::from([("shop".to_owned(), runs.collect())]);
+        let got = ran_digests("shop", &images, Some(&before), &ran);
+        let got: String = got.iter().filter_map(|it| it.chars().nth(7)).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn what_ran_is_remembered_latest_first_as_long_as_there_is_room() {
+        check("a", "", "", "");
+        check("a", "a", "", "a");
+        check("ab", "ab", "", "ab");
+        check("ab", "b", "a", "ba");
+        // What runs there, but is none of the workload's images, is no business of its report.
+        check("a", "ea", "", "a");
+        // A roll-out and a rollback: nothing is forgotten, and nothing moves without need.
+        check("b", "ab", "a", "ba");
+        check("a", "ab", "ba", "ba");
+        check("ba", "ab", "ba", "ba");
+        check("f", "f", "0123456789abcde", "f0123456789abcde");
+        check("f", "f", "0123456789abcdee", "f0123456789abcde");
+    }
 }

@@ -275,3 +275,66 @@ async fn what_is_unknown_is_refused_only_if_the_policy_says_so() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_host_of_which_something_is_not_known_refuses_only_if_the_policy_says_so() {
+    for (response, expected) in [
+        ("Allow", "let in"),
+        ("Warn", "warned HF904"),
+        ("Deny", "refused HF904"),
+    ] {
+        let matrix = json!({"mode": "Enforce", "unknownPolicy": {"hostUnknown": response}, "rules": [
+            {"name": "v3", "image": {"repository": "*"}, "host": {"cgroup": 1}, "verdict": "Unsupported"}]});
+        let stand = Setup::ordinary(matrix).await.ready().await;
+        stand.registry.push("good", "1", &fitting());
+        let judged = stand.judge(pod(&stand.image("good:1"))).await;
+        assert_eq!(judged, format!("Unknown HF904: {expected}"));
+    }
+}
+
+#[tokio::test]
+async fn a_pair_of_which_no_matrix_speaks_is_refused_only_if_the_policy_says_so() {
+    for (response, expected) in [
+        ("Allow", "Pass -: let in"),
+        ("Warn", "Warn HF508: warned HF508"),
+        ("Deny", "Fail HF508: refused HF508"),
+    ] {
+        let matrix = json!({"mode": "Enforce", "unknownPolicy": {"outsideMatrix": response}});
+        let stand = Setup::ordinary(matrix).await.ready().await;
+        stand.registry.push("good", "1", &fitting());
+        let judged = stand.judge(pod(&stand.image("good:1"))).await;
+        assert_eq!(judged, expected);
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_in_a_namespace_that_asks_for_less_learns_why() {
+    let matrix = json!({"mode": "Enforce"});
+    let setup = Setup::ordinary(matrix).await;
+    for (name, label) in [("lab", "off"), ("odd", "Enforced"), ("fine", "enforce")] {
+        let labels = json!({"hostfit.dev/mode": label});
+        setup.cluster.put(Kind::Namespace, namespace(name, &labels));
+    }
+    let stand = setup.ready().await;
+    let [_, bad, _] = push(&stand);
+    for (space, expected) in [
+        ("shop", None),
+        ("fine", None),
+        (
+            "lab",
+            Some(
+                "  the label of namespace lab asks for mode \"off\", which namespaceOverrides: Tighten does not permit.",
+            ),
+        ),
+        (
+            "odd",
+            Some(
+                "  the label of namespace odd asks for mode \"Enforced\", which is none of off, audit, warn and enforce.",
+            ),
+        ),
+    ] {
+        let answer = stand.validate(create(pod_in(space, &bad))).await;
+        let told = answer.denial().lines().find(|it| it.contains("label of"));
+        assert_eq!(told, expected, "{space}");
+    }
+}

@@ -100,9 +100,9 @@ fn admission_of(decision: &Decision) -> String {
     };
     match decision {
         Decision::Ignore => "ignored".to_owned(),
-        Decision::Admit(reasons) if reasons.is_empty() => "admitted".to_owned(),
-        Decision::Admit(reasons) => {
-            format!("warned {}", codes(&reasons.iter().collect::<Vec<_>>()))
+        Decision::Admit { warnings, .. } if warnings.is_empty() => "admitted".to_owned(),
+        Decision::Admit { warnings, .. } => {
+            format!("warned {}", codes(&warnings.iter().collect::<Vec<_>>()))
         }
         Decision::Deny(refusal) => {
             let reasons = std::iter::once(&refusal.worst).chain(&refusal.others);
@@ -138,7 +138,7 @@ fn judge(case: &Case) -> Result<(Judgement, Decision), String> {
     if evaluate(&workload, &kept, &knowledge) != judgement {
         return Err("what its ImageProfile keeps is judged otherwise".to_owned());
     }
-    let decision = decide(&judgement, &policy, policy.mode);
+    let decision = decide(&judgement, &policy, policy.mode, |_| false);
     Ok((judgement, decision))
 }
 
