@@ -170,6 +170,8 @@ holds minimal "does not tell the programs" 'env("hostfit-operator"; "HOSTFIT_LAB
 holds registry "does not tell both programs" '
   [env("hostfit-webhook", "hostfit-operator"; "HOSTFIT_REGISTRY_ALLOW", "HOSTFIT_REGISTRY_PLAIN_HTTP", "HOSTFIT_REGISTRY_TRUSTED_REALMS", "HOSTFIT_REGISTRY_CA_FILE", "HOSTFIT_REGISTRY_CREDENTIALS_DIR")]
   | length == 10 and (unique | sort) == ["/pull-secrets", "/registry-ca/ca.crt", "auth.example.com,sso.example.com:8443", "mirror.example.com:5000,other.example.com", "registry.example.com,registry.example.com:5000"]'
+holds registry "does not name the mirrors in their order" '
+  [env("hostfit-webhook", "hostfit-operator"; "HOSTFIT_REGISTRY_MIRRORS")] | length == 2 and unique == ["docker.io=https://mirror.example.com/hub,docker.io=http://mirror.example.com:5000,registry.example.com=https://other.example.com"]'
 holds registry "does not mount the Secrets, or insists on them" '
   [pods.spec | [.volumes[] | select(.secret.optional) | .secret.secretName] + [.containers[0].volumeMounts[].mountPath | select(startswith("/pull-secrets/"))]]
   | length == 2 and all(. == ["shop-registry", "team.registry", "/pull-secrets/shop-registry", "/pull-secrets/team.registry"])'
@@ -262,6 +264,8 @@ refused 'webhook.port=8080 is taken' --set webhook.port=8080
 refused 'pullSecrets=Listed needs names' --set registry.pullSecrets=Listed
 refused 'pullSecrets is None' --set 'registry.listed={a}'
 refused 'caBundle' --set registry.caBundle=nonsense
+refused 'mirrors' --set 'registry.mirrors.a={https://me:word@mirror.example.com}'
+refused 'mirrors' --set 'registry.mirrors.a={mirror.example.com}'
 refused 'matrix.spec.mode: set mode instead' --set matrix.spec.mode=Audit
 refused 'unknownPolicy' --set matrix.unknownPolicy.hostUnknown=Refuse
 refused 'tags' --set 'baseImages[0].name=a,baseImages[0].spec.repository=b'

@@ -27,7 +27,8 @@ const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
 /// A conversation about one repository, within one budget.
 pub(crate) struct Session<'a> {
     wire: Wire<'a>,
-    endpoint: Endpoint,
+    /// In the order in which they are asked: the registry itself last.
+    endpoints: Vec<Endpoint>,
     /// Registry, as in the image reference.
     registry: &'a str,
     /// Largest config in bytes.
@@ -45,7 +46,7 @@ pub(crate) struct Found {
 impl<'a> Session<'a> {
     pub(crate) fn new(
         wire: Wire<'a>,
-        place: Place,
+        places: Vec<Place>,
         image: &'a ImageRef,
         credentials: &Credentials,
         config_bytes: u64,
@@ -53,7 +54,10 @@ impl<'a> Session<'a> {
     ) -> Self {
         Self {
             wire,
-            endpoint: Endpoint::new(place, credentials),
+            endpoints: places
+                .into_iter()
+                .map(|place| Endpoint::new(place, credentials))
+                .collect(),
             registry: image.registry(),
             config_bytes,
             layers,
@@ -81,7 +85,10 @@ impl<'a> Session<'a> {
     /// can lead nowhere but to this list.
     pub(crate) async fn tags(&self, query: &str) -> Result<(Bytes, Option<String>), Failure> {
         let path = format!("tags/list?{query}");
-        let reply = self.exchange(Ask::get(&path, TAGS_BYTES)).await?;
+        // A mirror may list only what somebody has asked it for: here it is the one that is asked last.
+        let endpoints = self.endpoints.iter().rev();
+        let ask = Ask::get(&path, TAGS_BYTES);
+        let reply = self.exchange_with(endpoints, ask).await?;
         expect_ok(&reply)?;
         let query = next_link(&reply).and_then(|link| {
             // Whatever it is relative to, only its query counts.
@@ -121,8 +128,39 @@ impl<'a> Session<'a> {
         Ok(reply)
     }
 
+    /// The first answer that there is, as container runtimes ask.
     async fn exchange(&self, ask: Ask<'_>) -> Result<Reply, Failure> {
-        self.endpoint.exchange(&self.wire, ask).await
+        self.exchange_with(self.endpoints.iter(), ask).await
+    }
+
+    async fn exchange_with<'e>(
+        &'e self,
+        endpoints: impl Iterator<Item = &'e Endpoint> + Send,
+        ask: Ask<'_>,
+    ) -> Result<Reply, Failure> {
+        let mut endpoints = endpoints.peekable();
+        let mut last = Err(Failure::NotFound);
+        while let Some(endpoint) = endpoints.next() {
+            let is_last = endpoints.peek().is_none();
+            if endpoint.is_given_up() && !is_last {
+                continue;
+            }
+            last = endpoint.exchange(&self.wire, ask.clone()).await;
+            match &last {
+                Ok(reply) if reply.status == StatusCode::OK => break,
+                Ok(_) | Err(Failure::NotFound) => {}
+                // Of our own time and turns nothing is left.
+                Err(Failure::Late | Failure::Exhausted) => break,
+                // A part of it may have been passed on.
+                Err(Failure::NoAnswer(_) | Failure::Broken(_)) if ask.sink.is_some() => break,
+                Err(failure) if !is_last => {
+                    tracing::info!(registry = self.registry, %failure, "a mirror is passed over");
+                    endpoint.give_up();
+                }
+                Err(_) => {}
+            }
+        }
+        last
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::mirror::Mirror;
 
 /// Settings of a [`Registry`](crate::Registry). Registries are written as in image references: host, or host:port.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Config {
     pub plain_http: Vec<String>,
     /// The only registries that may be asked. Empty: all.
     pub allow: Vec<String>,
+    /// Mirrors of registries, in the order in which they are asked. Naming one here allows it.
+    pub mirrors: Vec<Mirror>,
     /// Hosts (host or host:port) of token services that may get credentials of any registry,
     /// besides the registry's own host.
     pub trusted_realms: Vec<String>,
@@ -49,6 +52,7 @@ impl Default for Config {
         Self {
             plain_http: Vec::new(),
             allow: Vec::new(),
+            mirrors: Vec::new(),
             trusted_realms: Vec::new(),
             allow_private: true,
             allow_loopback: false,
@@ -70,6 +74,11 @@ impl Default for Config {
 impl Config {
     pub(crate) fn allows(&self, registry: &str) -> bool {
         self.allow.is_empty() || self.allow.iter().any(|one| one == registry)
+    }
+
+    pub(crate) fn mirrors_of(&self, registry: &str) -> impl Iterator<Item = &Mirror> {
+        let is_of = move |mirror: &&Mirror| mirror.is_of(registry);
+        self.mirrors.iter().filter(is_of)
     }
 
     pub(crate) fn is_plain(&self, registry: &str) -> bool {

@@ -106,6 +106,18 @@ impl Credentials {
     }
 }
 
+/// The fingerprint of what is shown at two places.
+pub(crate) fn both(one: Fingerprint, other: Fingerprint) -> Fingerprint {
+    match [one, other] == [Fingerprint::default(); 2] {
+        true => Fingerprint::default(),
+        false => Sha256::new()
+            .chain_update(one)
+            .chain_update(other)
+            .finalize()
+            .into(),
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({} redacted)", self.0.len())

@@ -1,5 +1,6 @@
 //! One place where a repository lies, with whichever of the caller's credentials it accepts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -35,11 +36,20 @@ pub(crate) struct Place {
     pub(crate) repository: String,
     /// `https://registry.example/v2/`
     pub(crate) base: Url,
+    /// The registry whose images a mirror is asked for.
+    pub(crate) mirror_of: Option<String>,
 }
 
 impl Place {
-    /// Where the registry that an image names has it.
-    pub(crate) fn of(image: &ImageRef, config: &Config) -> Result<Self, Failure> {
+    /// Where an image may lie: at the mirrors of the registry that it names, and there.
+    pub(crate) fn all(image: &ImageRef, config: &Config) -> Result<Vec<Self>, Failure> {
+        let mirrors = config.mirrors_of(image.registry());
+        let mut all: Vec<_> = mirrors.map(|mirror| mirror.place(image)).collect();
+        all.push(Self::of(image, config)?);
+        Ok(all)
+    }
+
+    fn of(image: &ImageRef, config: &Config) -> Result<Self, Failure> {
         let registry = image.registry();
         let host = match registry {
             "docker.io" => "registry-1.docker.io",
@@ -55,6 +65,7 @@ impl Place {
             registry: registry.to_owned(),
             repository: image.repository().to_owned(),
             base,
+            mirror_of: None,
         })
     }
 }
@@ -66,6 +77,8 @@ pub(crate) struct Endpoint {
     fingerprint: Fingerprint,
     /// What worked last, if anything has.
     grant: Mutex<Option<Grant>>,
+    /// It did not answer, or let nobody in: a mirror is then not asked again in this conversation.
+    is_given_up: AtomicBool,
 }
 
 /// What is asked of the repository.
@@ -114,7 +127,16 @@ impl Endpoint {
             logins,
             place,
             grant: Mutex::default(),
+            is_given_up: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
     }
 
     /// Asks with what worked last, then answers challenges, then tries the next login.
@@ -134,7 +156,11 @@ impl Endpoint {
         let registry = self.place.registry.as_str();
         let url = format!("{}/{}", self.place.repository, ask.path);
         let url = self.place.base.join(&url);
-        let url = url.map_err(|_| Failure::NotAllowed("the image's name"))?;
+        let mut url = url.map_err(|_| Failure::NotAllowed("the image's name"))?;
+        if let Some(registry) = &self.place.mirror_of {
+            // As containerd asks: a mirror may have the images of several registries.
+            url.query_pairs_mut().append_pair("ns", registry);
+        }
         let mut grant = self.grant(wire).await;
         loop {
             let call = Call {

@@ -34,6 +34,15 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// Not a registry with the URL of a mirror.
+    #[error(
+        "{} is no mirror: write registry=https://host/prefix, without a login",
+        shown(text)
+    )]
+    Mirror {
+        /// What was given.
+        text: String,
+    },
     /// A pull secret cannot be used. The message never holds any of its content.
     #[error("pull secret {number}: {problem}")]
     PullSecret {
@@ -42,6 +51,14 @@ pub enum Error {
         /// What to fix.
         problem: String,
     },
+}
+
+/// What was written, without what may be a password.
+fn shown(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{:?}", format!("{scheme}://…@{rest}")),
+        _ => format!("{text:?}"),
+    }
 }
 
 /// Why one image could not be read. The texts are for the operator's log; users see the [`Gap`].

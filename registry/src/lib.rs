@@ -28,6 +28,7 @@ mod flight;
 mod known;
 mod layers;
 pub mod local;
+mod mirror;
 mod parse;
 mod platforms;
 mod pull_secrets;
@@ -50,6 +51,7 @@ pub use crate::cache::Library;
 use crate::cache::{Cache, Key};
 use crate::client::Session;
 pub use crate::config::{Config, Network};
+use crate::credentials::Fingerprint;
 pub use crate::credentials::{Credentials, PullSecret};
 use crate::endpoint::{Place, Wire};
 pub use crate::error::Error;
@@ -57,6 +59,7 @@ use crate::error::Failure;
 use crate::flight::Flights;
 use crate::known::Depth;
 use crate::layers::Layers;
+pub use crate::mirror::Mirror;
 pub use crate::platforms::Platforms;
 pub use crate::pull_secrets::PullSecrets;
 pub use crate::settings::Settings;
@@ -121,6 +124,8 @@ impl Registry {
         let canonical = |list: &mut Vec<String>| {
             list.iter_mut().for_each(|one| one.make_ascii_lowercase());
         };
+        let plain = config.mirrors.iter().filter_map(Mirror::plain_host);
+        config.plain_http.extend(plain.map(str::to_owned));
         canonical(&mut config.plain_http);
         canonical(&mut config.allow);
         canonical(&mut config.trusted_realms);
@@ -158,7 +163,7 @@ impl Registry {
         Stats::count(&self.0.stats.misses);
         let key = Key {
             image: image.clone(),
-            credentials: credentials.fingerprint(image.registry(), image.repository()),
+            credentials: self.0.fingerprint(image, credentials),
             platforms: platforms.clone(),
         };
         let flight = self.0.flights.join(&key, tenant, |exchanges| {
@@ -192,7 +197,7 @@ impl Registry {
         }
         let key = Key {
             image: image.clone(),
-            credentials: credentials.fingerprint(image.registry(), image.repository()),
+            credentials: self.0.fingerprint(image, credentials),
             platforms: platforms.clone(),
         };
         self.0.cache.answer(&key, Instant::now())
@@ -290,6 +295,16 @@ fn not_allowed(registry: &str) -> Gap {
 }
 
 impl Inner {
+    /// What tells apart who may see an image with other credentials: wherever it is asked for.
+    fn fingerprint(&self, image: &ImageRef, credentials: &Credentials) -> Fingerprint {
+        let mirrored = self.config.mirrors_of(image.registry()).map(|mirror| {
+            let (registry, repository) = mirror.name(image);
+            credentials.fingerprint(registry, &repository)
+        });
+        let own = credentials.fingerprint(image.registry(), image.repository());
+        mirrored.fold(own, credentials::both)
+    }
+
     /// A conversation about `image`, which ends at `deadline`.
     fn session<'a>(
         &'a self,
@@ -309,9 +324,16 @@ impl Inner {
             access: &self.access,
             budget,
         };
-        let place = Place::of(image, &self.config)?;
+        let places = Place::all(image, &self.config)?;
         let bytes = self.config.config_bytes;
-        Ok(Session::new(wire, place, image, credentials, bytes, layers))
+        Ok(Session::new(
+            wire,
+            places,
+            image,
+            credentials,
+            bytes,
+            layers,
+        ))
     }
 
     /// Asks the registry and keeps what it says.

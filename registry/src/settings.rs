@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 
 use crate::config::{Config, Network};
 use crate::error::Error;
+use crate::mirror::Mirror;
 
 /// Bytes that the caches of a process may hold: a quarter of the memory that the chart grants it. Facts of an image
 /// take a few KB, so thousands of images fit.
@@ -31,6 +32,16 @@ pub struct Settings {
         value_name = "HOST"
     )]
     pub registry_allow: Vec<String>,
+
+    /// Mirrors of registries, asked before them: docker.io=https://mirror.example/prefix. One with http:// is spoken to
+    /// without TLS.
+    #[arg(
+        long,
+        env = "HOSTFIT_REGISTRY_MIRRORS",
+        value_delimiter = ',',
+        value_name = "REGISTRY=URL"
+    )]
+    pub registry_mirrors: Vec<Mirror>,
 
     /// Networks that are never asked, for example those of Services and Pods: 10.96.0.0/12.
     #[arg(
@@ -91,6 +102,7 @@ impl Settings {
         Ok(Config {
             plain_http: listed(&self.registry_plain_http),
             allow: listed(&self.registry_allow),
+            mirrors: self.registry_mirrors.clone(),
             trusted_realms: listed(&self.registry_trusted_realms),
             allow_private: self.registry_allow_private,
             deny_networks: self.registry_deny_networks.clone(),

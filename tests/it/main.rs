@@ -6,5 +6,6 @@ mod admission;
 mod generated;
 mod layers;
 mod matrix;
+mod mirrors;
 mod registry;
 mod release_files;

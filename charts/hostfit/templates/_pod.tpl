@@ -97,6 +97,16 @@ resources:
 - name: HOSTFIT_REGISTRY_ALLOW
   value: {{ join "," . | quote }}
 {{- end }}
+{{- with .mirrors }}
+{{- $mirrors := list }}
+{{- range $registry, $urls := . }}
+{{- range $urls }}
+{{- $mirrors = append $mirrors (printf "%s=%s" $registry .) }}
+{{- end }}
+{{- end }}
+- name: HOSTFIT_REGISTRY_MIRRORS
+  value: {{ join "," $mirrors | quote }}
+{{- end }}
 {{- if not .allowPrivate }}
 - name: HOSTFIT_REGISTRY_ALLOW_PRIVATE
   value: "false"
