@@ -328,4 +328,30 @@ mod tests {
         assert!(placement.tolerations[0].exists && !placement.tolerations[1].exists);
         assert_eq!(placement.runtime_class.as_deref(), Some("kata"));
     }
+
+    #[test]
+    fn what_rules_read_of_a_pod_survives_being_written() {
+        let pod = json!({
+            "containers": [{
+                "name": "c", "image": "a.example/x:1", "command": ["java", "--password=secret", "-Xmx1g"], "args": ["-XX:+UseG1GC", "-p", "secret"],
+                "env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-Xss1m"}, {"name": "PASSWORD", "value": "secret"},
+                        {"name": "NVIDIA_VISIBLE_DEVICES", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}],
+                "resources": {"limits": {"nvidia.com/mig-1g.5gb": 1, "cpu": "2"}},
+                "securityContext": {"seLinuxOptions": {"type": "spc_t"}, "privileged": true},
+            }],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+            "nodeSelector": {"pool": "gpu"}, "runtimeClassName": "gvisor", "hostUsers": false, "hostPID": true,
+            "volumes": [{"name": "v", "image": {"reference": "a.example/v:1"}}, {"name": "h", "hostPath": {"path": "/proc"}}],
+        });
+        let read = |pod: serde_json::Value| serde_json::from_value::<PodSpec>(pod).unwrap();
+        let once = read(pod);
+        let written = serde_json::to_value(&once).unwrap();
+        assert!(!written.to_string().contains("secret"), "{written}");
+        let twice = read(written);
+        let (once, twice): (engine::Workload, engine::Workload) = (once.into(), twice.into());
+        assert_eq!(once, twice);
+        assert!(once.images[0].wants_gpu && once.images[0].security.selinux_options);
+        assert_eq!(once.images[0].java_options, ["-Xmx1g", "-XX:+UseG1GC"]);
+        assert_eq!(once.images[0].env.len(), 1);
+    }
 }

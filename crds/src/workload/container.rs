@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostfit_engine::workload as engine;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::null_is_default;
 
@@ -14,14 +14,20 @@ use super::null_is_default;
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: Option<String>,
-    #[serde(deserialize_with = "null_is_default")]
+    /// The first word, and what rules read of the others.
+    #[serde(deserialize_with = "program_and_options")]
     command: Vec<String>,
-    #[serde(deserialize_with = "null_is_default")]
+    /// Only what rules read: arguments may hold secrets.
+    #[serde(deserialize_with = "options")]
     args: Vec<String>,
     /// Only what rules read: pods may have many variables.
-    #[serde(deserialize_with = "read_by_rules", skip_serializing)]
+    #[serde(deserialize_with = "read_by_rules", serialize_with = "variables")]
     env: BTreeMap<String, String>,
-    #[serde(rename = "resources", deserialize_with = "wants_gpu", skip_serializing)]
+    #[serde(
+        rename = "resources",
+        deserialize_with = "wants_gpu",
+        serialize_with = "resources"
+    )]
     wants_gpu: bool,
     #[serde(deserialize_with = "null_is_default")]
     security_context: SecurityContext,
@@ -61,11 +67,11 @@ pub(super) struct SecurityContext {
 
 /// Something that only has to be there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-struct IgnoredValue;
+struct IgnoredValue {}
 
 impl<'de> Deserialize<'de> for IgnoredValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
+        IgnoredAny::deserialize(deserializer).map(|_| Self {})
     }
 }
 
@@ -134,10 +140,7 @@ impl Container {
             role,
             reference: self.image.as_deref().unwrap_or_default().parse(),
             has_own_command: !self.command.is_empty(),
-            java_options: words
-                .filter(|word| word.starts_with("-X"))
-                .cloned()
-                .collect(),
+            java_options: words.filter(is_option).cloned().collect(),
             env: self.env,
             wants_gpu: self.wants_gpu,
             // What the container says wins over what the pod says.
@@ -157,6 +160,51 @@ impl SecurityContext {
         let sysctl = self.sysctls.iter().find(|sysctl| sysctl.name == NAME)?;
         sysctl.value.trim().parse().ok()
     }
+}
+
+/// Whether a rule reads this word of a command.
+fn is_option(word: &&String) -> bool {
+    word.starts_with("-X")
+}
+
+fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let words: Vec<String> = null_is_default(deserializer)?;
+    Ok(words.into_iter().filter(|word| is_option(&word)).collect())
+}
+
+fn program_and_options<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
+    let words: Vec<String> = null_is_default(deserializer)?;
+    let words = words.into_iter().enumerate();
+    let read = words.filter(|(index, word)| *index == 0 || is_option(&word));
+    Ok(read.map(|(_, word)| word).collect())
+}
+
+/// Variables as a pod lists them.
+fn variables<S: Serializer>(
+    variables: &BTreeMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Variable<'a> {
+        name: &'a str,
+        value: &'a str,
+    }
+    serializer.collect_seq(
+        variables
+            .iter()
+            .map(|(name, value)| Variable { name, value }),
+    )
+}
+
+/// Limits that say no more than whether a GPU is among them.
+fn resources<S: Serializer>(wants_gpu: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    let limits: BTreeMap<_, _> = wants_gpu
+        .then_some(("nvidia.com/gpu", "1"))
+        .into_iter()
+        .collect();
+    serializer.collect_map([("limits", limits)])
 }
 
 /// The variables that a rule reads. One whose value comes from elsewhere is not known here.
