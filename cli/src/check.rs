@@ -1,5 +1,7 @@
 //! `hostfit check image`.
 
+use std::collections::BTreeSet;
+
 use hostfit_engine::host::Host;
 use hostfit_engine::landing::{Fleet, NodeClass};
 use hostfit_engine::lineage::Catalog;
@@ -7,7 +9,7 @@ use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
 use hostfit_engine::verdict::Judgement;
 use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
-use hostfit_registry::Settings;
+use hostfit_registry::Platforms;
 
 use crate::advice;
 use crate::document::{Builder, Kind, Subject};
@@ -15,7 +17,7 @@ use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
 use crate::print;
-use crate::read::{Image, Reader};
+use crate::read::{Image, ReadArgs, Reader};
 use crate::render;
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +35,7 @@ pub(crate) struct Args {
     )]
     host: Vec<HostArg>,
     #[command(flatten)]
-    registry: Settings,
+    reading: ReadArgs,
 }
 
 /// An image on a host, judged.
@@ -48,14 +50,18 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let format = common.output.format.one_of(&known, "check image")?;
     let mut hosts = Vec::new();
     for arg in &args.host {
-        hosts.extend(arg.read()?.into_iter().map(|host| (host, arg.origin())));
+        let read = arg.read()?.into_iter();
+        // What reads itself says who it is.
+        hosts.extend(read.filter_map(|host| Some((host, arg.origin()?))));
     }
-    let mut reader = Reader::new(args.registry);
+    let all = hosts.iter().flat_map(|(host, _)| fleet(host).platforms());
+    let platforms = Platforms::of(all.collect::<BTreeSet<_>>());
+    let mut reader = Reader::new(&args.reading);
     let mut images = Vec::new();
     for named in &args.images {
-        images.push(reader.read(named).await?);
+        images.push(reader.read(named, &platforms).await?);
     }
-    let now = jiff::Timestamp::now();
+    let now = common.now();
     let today = hostfit_crds::date(now);
     let policy = Policy::report_only();
     let catalog = Catalog::default();

@@ -95,7 +95,6 @@ pub(crate) struct HostEntry {
 }
 
 /// Who says what a host offers.
-#[cfg_attr(not(test), expect(dead_code, reason = "the survey says it"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Origin {
     /// Nodes of a cluster.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::exit::FailOn;
 
@@ -17,6 +19,17 @@ pub(crate) struct Common {
     pub(crate) cluster: ClusterArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Judge as on that day, YYYY-MM-DD: ends of support and of exceptions count from then.
+    #[arg(long, global = true, value_name = "DATE", env = "HOSTFIT_AS_OF")]
+    pub(crate) as_of: Option<jiff::civil::Date>,
+}
+
+impl Common {
+    /// The moment as of which is judged.
+    pub(crate) fn now(&self) -> Timestamp {
+        let day = self.as_of.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+        day.map_or_else(Timestamp::now, |day| day.timestamp())
+    }
 }
 
 /// Which cluster, and what of it.

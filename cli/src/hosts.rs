@@ -20,6 +20,8 @@ pub(crate) enum HostArg {
     File(String),
     /// `local`
     Local,
+    /// The name of a HostProfile of the cluster.
+    Profile(String),
 }
 
 impl FromStr for HostArg {
@@ -34,20 +36,24 @@ impl FromStr for HostArg {
         }
         match text.strip_prefix("file:") {
             Some(path) => Ok(Self::File(path.to_owned())),
+            None if !text.is_empty() && !text.contains(['/', ':']) => {
+                Ok(Self::Profile(text.to_owned()))
+            }
             None => Err(
-                "write builtin/NAME (hostfit catalog list hosts), file:PATH or local".to_owned(),
+                "write builtin/NAME (hostfit catalog list hosts), file:PATH, local, or the name of a HostProfile of the cluster".to_owned(),
             ),
         }
     }
 }
 
 impl HostArg {
-    /// Who says what the hosts offer.
-    pub(crate) fn origin(&self) -> Origin {
+    /// Who says what the hosts offer; of a profile, the cluster knows.
+    pub(crate) fn origin(&self) -> Option<Origin> {
         match self {
-            Self::BuiltIn(_) => Origin::BuiltIn,
-            Self::File(_) => Origin::File,
-            Self::Local => Origin::Local,
+            Self::BuiltIn(_) => Some(Origin::BuiltIn),
+            Self::File(_) => Some(Origin::File),
+            Self::Local => Some(Origin::Local),
+            Self::Profile(_) => None,
         }
     }
 
@@ -61,6 +67,9 @@ impl HostArg {
                 facts: Machine::local().facts(),
                 claimed: Default::default(),
             }]),
+            Self::Profile(name) => bail!(
+                "write builtin/NAME (hostfit catalog list hosts), file:PATH or local: {name} alone is a HostProfile of a cluster, and none is asked here"
+            ),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
                 of_text(&text, path).with_context(|| format!("read hosts of {path}"))

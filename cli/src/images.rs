@@ -5,7 +5,7 @@ use hostfit_engine::files::Files;
 use hostfit_engine::files::Reading;
 use hostfit_engine::finding::plain;
 use hostfit_engine::lineage::Catalog;
-use hostfit_registry::Settings;
+use hostfit_registry::Platforms;
 use serde_json::{Value, json};
 
 use crate::advice;
@@ -13,7 +13,7 @@ use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::out::say;
 use crate::print;
-use crate::read::{Image, Reader};
+use crate::read::{Image, ReadArgs, Reader};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -21,17 +21,17 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
-    registry: Settings,
+    reading: ReadArgs,
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let known = [Format::Table, Format::Json, Format::Yaml];
     let format = common.output.format.one_of(&known, "images")?;
-    let mut reader = Reader::new(args.registry);
+    let mut reader = Reader::new(&args.reading);
     let catalog = Catalog::default();
     let mut documents = Vec::new();
     for named in &args.images {
-        let image = reader.read(named).await?;
+        let image = reader.read(named, &Platforms::All).await?;
         match format {
             Format::Table => table(&image, &catalog),
             _ => documents.push(document(&image, &catalog)),

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod advice;
+mod cache;
 mod catalog;
 mod check;
 #[expect(
@@ -29,8 +30,14 @@ mod hosts;
 mod images;
 mod out;
 mod print;
+mod progress;
 mod read;
 mod render;
+mod snapshot;
+mod style;
+mod survey;
+mod target;
+mod workloads;
 
 use exit::{Exit, Trouble};
 use flags::Common;
@@ -48,9 +55,11 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Judge images on hosts.
-    #[command(subcommand)]
-    Check(Check),
+    /// Judge the workloads of a cluster, a snapshot or manifests, or images.
+    #[command(args_conflicts_with_subcommands = true)]
+    Check(Box<Check>),
+    /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
+    Snapshot(snapshot::Args),
     /// Tell what is known of images, and from where.
     Images(images::Args),
     /// The rules, hosts and tables that are built in.
@@ -59,8 +68,16 @@ enum Command {
     Version,
 }
 
+#[derive(Debug, clap::Args)]
+struct Check {
+    #[command(subcommand)]
+    command: Option<OfImages>,
+    #[command(flatten)]
+    workloads: workloads::Args,
+}
+
 #[derive(Debug, Subcommand)]
-enum Check {
+enum OfImages {
     /// Judge images on hosts.
     Image(check::Args),
 }
@@ -137,7 +154,11 @@ fn log(verbose: u8) {
 
 fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
     match command {
-        Command::Check(Check::Image(args)) => blocking(check::run(args, &common)),
+        Command::Check(check) => match check.command {
+            Some(OfImages::Image(args)) => blocking(check::run(args, &common)),
+            None => blocking(workloads::run(check.workloads, &common)),
+        },
+        Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
         Command::Images(args) => blocking(images::run(args, &common)),
         Command::Catalog(args) => catalog::run(&args),
         Command::Version => {

@@ -1,19 +1,33 @@
 //! `REF|oci:DIR[:NAME|@DIGEST]|docker-archive:FILE[:NAME]` → what is known of the image.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::builder::FalseyValueParser;
+use futures::{StreamExt as _, stream};
+use hostfit_engine::fact::{Fact, Gap, Unreachable};
+use hostfit_engine::finding::plain;
 use hostfit_engine::image::ImageRef;
 use hostfit_registry::{
     Credentials, Platforms, PullSecret, Registry, Settings, SharedFacts, local,
 };
 use tokio::time::Instant;
 
+use crate::cache::Cache;
+use crate::progress::Progress;
+
 /// How long one image may take, layers included.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Bytes of what layers say that are kept for the next image.
 const LAYERS: u64 = 64 << 20;
+/// Images that are read at a time.
+const AT_ONCE: usize = 16;
+/// After so many images, a registry that does not answer is given up.
+const SILENT: usize = 3;
 
 /// An image as it was named, what it is called where names matter, and what is known of it.
 pub(crate) struct Image {
@@ -23,20 +37,46 @@ pub(crate) struct Image {
     pub(crate) facts: SharedFacts,
 }
 
-/// Reads images; a registry is only asked where a reference needs one.
-pub(crate) struct Reader {
-    settings: Settings,
-    asked: Option<(Registry, Credentials)>,
+/// How images are read.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    registry: Settings,
+    /// Read manifests and configs of images, not their layers: quicker, and less can be told.
+    #[arg(long, env = "HOSTFIT_ONLY_CONFIG", value_parser = FalseyValueParser::new(), help_heading = "Images")]
+    only_config: bool,
+    /// Neither read nor keep what layers said ($XDG_CACHE_HOME/hostfit).
+    #[arg(long, env = "HOSTFIT_NO_CACHE", value_parser = FalseyValueParser::new(), help_heading = "Images")]
+    no_cache: bool,
 }
 
-impl Reader {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let asked = None;
-        Self { settings, asked }
+/// Reads images; a registry is only asked where a reference needs one.
+pub(crate) struct Reader<'a> {
+    args: &'a ReadArgs,
+    asked: Option<Arc<Asked>>,
+}
+
+/// What it takes to ask registries.
+struct Asked {
+    registry: Registry,
+    credentials: Credentials,
+    cache: Option<Cache>,
+    only_config: bool,
+    /// How often each registry did not answer: one that is down is not asked for every image.
+    silent: Mutex<HashMap<String, usize>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(args: &'a ReadArgs) -> Self {
+        Self { args, asked: None }
     }
 
-    /// Everything that is known of the image.
-    pub(crate) async fn read(&mut self, named: &str) -> anyhow::Result<Image> {
+    /// Everything that is known of the image, on these platforms.
+    pub(crate) async fn read(
+        &mut self,
+        named: &str,
+        platforms: &Platforms,
+    ) -> anyhow::Result<Image> {
         let local = |facts| {
             Ok(Image {
                 named: named.to_owned(),
@@ -56,28 +96,111 @@ impl Reader {
         let reference: ImageRef = named.parse().with_context(|| {
             format!("{named:?} is neither a reference, oci:DIR nor docker-archive:FILE")
         })?;
-        let (registry, credentials) = self.registry()?;
-        let deadline = Instant::now() + DEADLINE;
-        let inspection = registry
-            .inspect(&reference, credentials, &Platforms::All, deadline)
-            .await;
+        let facts = self.asked()?.read(&reference, platforms).await;
         Ok(Image {
             named: named.to_owned(),
             reference,
-            facts: inspection.facts,
+            facts,
         })
     }
 
-    fn registry(&mut self) -> anyhow::Result<&(Registry, Credentials)> {
-        if self.asked.is_none() {
-            let mut config = self.settings.config()?;
-            config.layer_bytes = Some(LAYERS);
-            // Here the user names the registries, and may name one on this machine.
-            config.allow_loopback = true;
-            let credentials = credentials()?;
-            self.asked = Some((Registry::new(config)?, credentials));
+    /// Everything that is known of many images, on these platforms.
+    ///
+    /// # Errors
+    ///
+    /// If the user's credentials or settings cannot be read. Trouble with a registry is told by what is known.
+    pub(crate) async fn read_all(
+        &mut self,
+        images: BTreeSet<ImageRef>,
+        platforms: &Platforms,
+        progress: &Progress,
+    ) -> anyhow::Result<HashMap<ImageRef, SharedFacts>> {
+        let asked = self.asked()?;
+        let all = images.len();
+        let mut left: BTreeMap<String, usize> = BTreeMap::new();
+        for image in &images {
+            *left.entry(image.registry().to_owned()).or_default() += 1;
         }
-        self.asked.as_ref().context("no registry")
+        let mut read = HashMap::new();
+        let reading = stream::iter(images).map(async |image: ImageRef| {
+            let facts = asked.read(&image, platforms).await;
+            (image, facts)
+        });
+        let mut reading = pin!(reading.buffer_unordered(AT_ONCE));
+        loop {
+            let most = left.iter().max_by_key(|(_, left)| **left);
+            if let Some((registry, left)) = most {
+                let registry = plain(registry, 60);
+                progress.say(&format!(
+                    "images {}/{all}  {registry} {left} left",
+                    read.len()
+                ));
+            }
+            let Some((image, facts)) = reading.next().await else {
+                return Ok(read);
+            };
+            if let Some(left) = left.get_mut(image.registry()) {
+                *left = left.saturating_sub(1);
+            }
+            read.insert(image, facts);
+        }
+    }
+
+    fn asked(&mut self) -> anyhow::Result<Arc<Asked>> {
+        if let Some(asked) = &self.asked {
+            return Ok(asked.clone());
+        }
+        let mut config = self.args.registry.config()?;
+        config.layer_bytes = Some(LAYERS);
+        // Here the user names the registries, and may name one on this machine.
+        config.allow_loopback = true;
+        let cache = (!self.args.no_cache).then(Cache::open).flatten();
+        let library = cache.as_ref().map(Cache::library);
+        let asked = Arc::new(Asked {
+            registry: Registry::with_library(config, library)?,
+            credentials: credentials()?,
+            cache,
+            only_config: self.args.only_config,
+            silent: Mutex::default(),
+        });
+        self.asked = Some(asked.clone());
+        Ok(asked)
+    }
+}
+
+impl Asked {
+    async fn read(&self, image: &ImageRef, platforms: &Platforms) -> SharedFacts {
+        let silent = || self.silent.lock().unwrap_or_else(|it| it.into_inner());
+        let name = image.registry();
+        if silent().get(name).is_some_and(|times| *times >= SILENT) {
+            let registry = name.to_owned();
+            let why = Unreachable::NoAnswer;
+            return Arc::new(Fact::Unknown(Gap::Unreachable { registry, why }));
+        }
+        let deadline = Instant::now() + DEADLINE;
+        let (registry, credentials) = (&self.registry, &self.credentials);
+        if self.only_config {
+            return registry
+                .facts(image, credentials, platforms, None, deadline)
+                .await;
+        }
+        let read = registry
+            .inspect(image, credentials, platforms, deadline)
+            .await;
+        if let (Some(cache), Some(whole)) = (&self.cache, &read.whole) {
+            cache.keep(whole);
+        }
+        let is_silent = matches!(
+            &*read.facts,
+            Fact::Unknown(Gap::Unreachable {
+                why: Unreachable::NoAnswer,
+                ..
+            })
+        );
+        if is_silent {
+            *silent().entry(name.to_owned()).or_default() += 1;
+        }
+        read.facts
     }
 }
 

@@ -177,7 +177,7 @@ fn counted(number: usize, one: &str) -> String {
 }
 
 /// What was judged: `38 workloads, 27 images, 3 hosts (14 nodes)`.
-fn scope(document: &Document) -> String {
+pub(crate) fn scope(document: &Document) -> String {
     let mut images: Vec<_> = match document.is_of_workloads() {
         true => {
             let containers = document.workloads.iter().flat_map(|it| &it.containers);

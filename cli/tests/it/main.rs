@@ -1,6 +1,9 @@
 //! The command as people run it.
 #![cfg(test)]
 
+mod cluster;
 mod flags;
+mod golden;
 mod images;
 mod kit;
+mod manifests;

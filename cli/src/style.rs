@@ -1,0 +1,88 @@
+//! What tables have in common: colours that never stand alone, numbers with their words, and sentences at the end.
+
+use hostfit_engine::finding::plain;
+use hostfit_engine::verdict::Verdict;
+use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
+use jiff::Timestamp;
+
+use crate::document::{Document, Finding, WorkloadEntry};
+use crate::out::say;
+use crate::survey::Survey;
+
+/// Longest finding in a line.
+const LINE: usize = 160;
+
+/// A verdict in capitals, in its colour, as wide as its column. Colours that people of all eyes tell apart.
+pub(crate) fn painted(verdict: Verdict, width: usize) -> String {
+    let colour = match verdict {
+        Verdict::Pass => 32,
+        Verdict::Warn => 33,
+        Verdict::Partial => 35,
+        Verdict::Fail => 31,
+        Verdict::Unknown => 36,
+    };
+    let word = verdict.as_str().to_uppercase();
+    format!("\x1b[1;{colour}m{word:<width$}\x1b[0m")
+}
+
+/// `rules 2026.11.1, 12 days old`
+pub(crate) fn rules(now: Timestamp) -> String {
+    match age_of_rules(now) {
+        Some(1) => format!("rules {RULES_VERSION}, 1 day old"),
+        Some(days) => format!("rules {RULES_VERSION}, {days} days old"),
+        None => format!("rules {RULES_VERSION} of {RULES_PUBLISHED}"),
+    }
+}
+
+fn age_of_rules(now: Timestamp) -> Option<i64> {
+    let published: jiff::civil::Date = RULES_PUBLISHED.parse().ok()?;
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let days = (today - published).get_days();
+    (days >= 0).then_some(days.into())
+}
+
+/// A finding of a workload in a line: without its subject, with the nodes that it is about.
+pub(crate) fn in_short(document: &Document, entry: &WorkloadEntry, finding: &Finding) -> String {
+    let what = finding.message.strip_prefix("image ");
+    let what = plain(what.unwrap_or(&finding.message), LINE);
+    let nodes = |name: &str| {
+        let mut hosts = document.hosts.iter();
+        hosts
+            .find(|host| *host.name == *name)
+            .map_or(0, |host| host.nodes)
+    };
+    let of: u32 = entry.by_host.iter().map(|it| nodes(&it.host)).sum();
+    let these: u32 = finding.hosts.iter().map(|it| nodes(it)).sum();
+    match (these, of) {
+        (0, _) => what,
+        (1, 1) => format!("{what} (1 node)"),
+        (these, of) if these == of => format!("{what} (all {of} nodes)"),
+        (these, of) => format!("{what} ({these} of {of} nodes)"),
+    }
+}
+
+/// The sentence that cannot be missed where something could not be told.
+pub(crate) fn unknown(count: usize) {
+    match count {
+        0 => {}
+        1 => say!("1 could not be told: it is not a pass"),
+        many => say!("{many} could not be told: they are no passes"),
+    }
+}
+
+/// What of a cluster was hidden, and what it took to read the rest where nobody gave more rights than the user's own.
+pub(crate) fn permissions(survey: &Survey) {
+    let permissions = &survey.permissions;
+    for hidden in &permissions.lacked {
+        let therefore = plain(&hidden.therefore, LINE);
+        say!("may not {}: {therefore}", hidden.permission);
+    }
+    let workloads = permissions.lacked.iter();
+    match workloads.filter(|it| it.hides_workloads).count() {
+        0 => {}
+        kinds => say!("{kinds} kinds of workloads are hidden: they are no passes"),
+    }
+    if !survey.objects.has_operator() && !permissions.used.is_empty() {
+        say!("permissions used: {}", permissions.used.join(", "));
+    }
+}

@@ -1,0 +1,290 @@
+//! A cluster → its objects, by lists and nothing else. What is forbidden is named, with what is missing because of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Mutex;
+
+use futures::try_join;
+use hostfit_crds::node::NodeFeature;
+use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
+use hostfit_crds::{BaseImage, CompatReport, HostProfile, NodeProfile, SupportMatrix, fleet, item};
+use k8s_openapi::ClusterResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use kube::api::ListParams;
+use kube::core::object::NotUsed;
+use kube::core::{DeserializeGuard, Object};
+use kube::discovery::ApiResource;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::{Declared, Hidden, Objects, Permissions};
+use crate::cluster::{Cluster, Refusal};
+
+/// Objects of one answer.
+const PAGE: u32 = 500;
+/// Objects of one answer that may have a hundred kilobytes each.
+const SMALL_PAGE: u32 = 50;
+/// Namespaces of Kubernetes itself: the chart leaves them out, too. `-n` shows them.
+const LEFT_OUT: [&str; 2] = ["kube-system", "kube-node-lease"];
+
+/// What was listed.
+pub(super) struct Listed {
+    pub(super) objects: Objects,
+    /// What the operator found, where there is one.
+    pub(super) reports: Vec<CompatReport>,
+    pub(super) permissions: Permissions,
+}
+
+/// Lists what decides, all kinds at a time.
+///
+/// # Errors
+///
+/// If the API server cannot be asked at all.
+pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
+    let lister = &Lister {
+        cluster,
+        permissions: Mutex::default(),
+    };
+    let hosts = "no host is known, and so nothing of what fits them";
+    let own = "classes of hosts are named by their nodes alone";
+    let (profiles, matrices, bases, node_profiles, nodes, namespaces, reports, workloads) = try_join!(
+        lister.guarded::<HostProfile>("hostprofiles.hostfit.dev", own),
+        lister.guarded::<SupportMatrix>(
+            "supportmatrices.hostfit.dev",
+            "the default rules were used, not the cluster's"
+        ),
+        lister.guarded::<BaseImage>("baseimages.hostfit.dev", "its base images are not known"),
+        lister.guarded::<NodeProfile>(
+            "nodeprofiles.hostfit.dev",
+            "facts that agents and people told are not known"
+        ),
+        lister.all::<Node>(Api::all(cluster.client.clone()), "nodes", hosts, PAGE),
+        lister.namespaces(),
+        lister.reports(),
+        lister.workloads(),
+    )?;
+    let mut objects = Objects {
+        host_profiles: profiles,
+        node_profiles,
+        matrices,
+        bases,
+        nodes,
+        namespaces,
+        workloads,
+        ..Objects::default()
+    };
+    objects.nodes.iter_mut().for_each(fleet::prune);
+    if !objects.has_operator() {
+        let features = lister.all::<NodeFeature>(
+            Api::all(cluster.client.clone()),
+            "nodefeatures.nfd.k8s-sigs.io",
+            "what node-feature-discovery found is not known",
+            SMALL_PAGE,
+        );
+        objects.node_features = features.await?;
+        objects
+            .node_features
+            .iter_mut()
+            .for_each(NodeFeature::prune);
+    }
+    let permissions = lister.permissions.lock();
+    let mut permissions = permissions.unwrap_or_else(|it| it.into_inner()).clone();
+    permissions.used.sort();
+    permissions
+        .lacked
+        .sort_by(|a, b| a.permission.cmp(&b.permission));
+    Ok(Listed {
+        objects,
+        reports,
+        permissions,
+    })
+}
+
+struct Lister<'a> {
+    cluster: &'a Cluster,
+    permissions: Mutex<Permissions>,
+}
+
+impl Lister<'_> {
+    fn permissions(&self, change: impl FnOnce(&mut Permissions)) {
+        change(&mut self.permissions.lock().unwrap_or_else(|it| it.into_inner()));
+    }
+
+    fn lacked(&self, permission: &str, therefore: &str, hides_workloads: bool) {
+        self.permissions(|permissions| {
+            permissions.lacked.push(Hidden {
+                permission: permission.to_owned(),
+                therefore: therefore.to_owned(),
+                hides_workloads,
+            });
+        });
+    }
+
+    /// All objects of a kind, page by page; none of a kind that is not installed, or may not be listed.
+    async fn all<K: Clone + Debug + DeserializeOwned>(
+        &self,
+        api: Api<K>,
+        what: &str,
+        therefore: &str,
+        page: u32,
+    ) -> anyhow::Result<Vec<K>> {
+        self.pages(api, &format!("list {what}"), therefore, page, false)
+            .await
+    }
+
+    async fn pages<K: Clone + Debug + DeserializeOwned>(
+        &self,
+        api: Api<K>,
+        permission: &str,
+        therefore: &str,
+        page: u32,
+        hides_workloads: bool,
+    ) -> anyhow::Result<Vec<K>> {
+        let mut all = Vec::new();
+        let mut params = ListParams::default().limit(page);
+        loop {
+            match self.cluster.ask(api.list(&params)).await {
+                Ok(list) => {
+                    all.extend(list.items);
+                    params.continue_token = list.metadata.continue_.filter(|it| !it.is_empty());
+                    if params.continue_token.is_none() {
+                        self.permissions(|it| it.used.push(permission.to_owned()));
+                        return Ok(all);
+                    }
+                }
+                Err(Refusal::Absent) => return Ok(Vec::new()),
+                Err(Refusal::Forbidden(_)) => {
+                    self.lacked(permission, therefore, hides_workloads);
+                    return Ok(Vec::new());
+                }
+                Err(Refusal::Trouble(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Objects of a kind of ours; one that a newer version wrote and this one cannot read is named and left out.
+    async fn guarded<K>(&self, what: &str, therefore: &str) -> anyhow::Result<Vec<K>>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api = Api::<DeserializeGuard<K>>::all(self.cluster.client.clone());
+        let all = self.all(api, what, therefore, PAGE).await?;
+        Ok(self.readable(all, what))
+    }
+
+    fn readable<K: Resource>(&self, all: Vec<DeserializeGuard<K>>, what: &str) -> Vec<K> {
+        let mut readable = Vec::new();
+        for object in all {
+            match object.0 {
+                Ok(object) => readable.push(object),
+                Err(invalid) => {
+                    let name = invalid.metadata.name.unwrap_or_default();
+                    let therefore =
+                        format!("it is left out, since it cannot be read: {}", invalid.error);
+                    self.lacked(&format!("read {what}/{name}"), &therefore, false);
+                }
+            }
+        }
+        readable
+    }
+
+    async fn namespaces(&self) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let therefore = "labels of namespaces do not choose the rules";
+        let api: Api<Namespace> = Api::all(self.cluster.client.clone());
+        let namespaces = match &self.cluster.namespace {
+            None => {
+                self.pages(api, "list namespaces", therefore, PAGE, false)
+                    .await?
+            }
+            Some(name) => match self.cluster.ask(api.get(name)).await {
+                Ok(namespace) => {
+                    self.permissions(|it| it.used.push("get namespaces".to_owned()));
+                    vec![namespace]
+                }
+                Err(Refusal::Forbidden(_)) => {
+                    self.lacked("get namespaces", therefore, false);
+                    Vec::new()
+                }
+                Err(Refusal::Absent) => anyhow::bail!(
+                    "there is no namespace {name} in {}: name another one with -n, or take all with -A",
+                    self.cluster.name
+                ),
+                Err(Refusal::Trouble(error)) => return Err(error),
+            },
+        };
+        let labels = |it: Namespace| (it.name_any(), it.metadata.labels.unwrap_or_default());
+        Ok(namespaces.into_iter().map(labels).collect())
+    }
+
+    async fn reports(&self) -> anyhow::Result<Vec<CompatReport>> {
+        let client = self.cluster.client.clone();
+        let api = match &self.cluster.namespace {
+            None => Api::<DeserializeGuard<CompatReport>>::all(client),
+            Some(name) => Api::namespaced(client, name),
+        };
+        let what = "compatreports.hostfit.dev";
+        let therefore = "what the operator found is not used, registries are asked";
+        let all = self.all(api, what, therefore, PAGE).await?;
+        Ok(self.readable(all, what))
+    }
+
+    async fn workloads(&self) -> anyhow::Result<Vec<Declared>> {
+        let template = |spec: TemplateSpec| spec.template.spec;
+        let cron = |spec: CronJobSpec| spec.job_template.spec.template.spec;
+        let (a, b, c, d, e, f, g) = try_join!(
+            self.kind::<apps::Deployment, _>("deployments.apps", template),
+            self.kind::<apps::StatefulSet, _>("statefulsets.apps", template),
+            self.kind::<apps::DaemonSet, _>("daemonsets.apps", template),
+            self.kind::<apps::ReplicaSet, _>("replicasets.apps", template),
+            self.kind::<batch::Job, _>("jobs.batch", template),
+            self.kind::<batch::CronJob, _>("cronjobs.batch", cron),
+            self.kind::<core::Pod, PodSpec>("pods", |spec| spec),
+        )?;
+        let mut all: Vec<_> = [a, b, c, d, e, f, g].into_iter().flatten().collect();
+        if self.cluster.namespace.is_none() {
+            all.retain(|it| !LEFT_OUT.contains(&it.namespace.as_str()));
+        }
+        // Of what an unheard-of controller makes, one speaks for all.
+        let mut seen = std::collections::BTreeSet::new();
+        all.retain(|it| seen.insert((it.namespace.clone(), it.target.clone())));
+        Ok(all)
+    }
+
+    async fn kind<K, S>(&self, what: &str, pod: fn(S) -> PodSpec) -> anyhow::Result<Vec<Declared>>
+    where
+        K: Resource<DynamicType = ()>,
+        S: Clone + Debug + DeserializeOwned,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let client = self.cluster.client.clone();
+        let api = match &self.cluster.namespace {
+            None => Api::<Object<S, NotUsed>>::all_with(client, &resource),
+            Some(name) => Api::namespaced_with(client, name, &resource),
+        };
+        let place = match &self.cluster.namespace {
+            None => "in all namespaces".to_owned(),
+            Some(name) => format!("in namespace {name}"),
+        };
+        let permission = format!("list {what} {place}");
+        let therefore = format!(
+            "no {} there are judged",
+            what.split('.').next().unwrap_or(what)
+        );
+        let objects = self.pages(api, &permission, &therefore, PAGE, true).await?;
+        let declared = objects.into_iter().filter_map(|object| {
+            Some(Declared {
+                namespace: object.namespace()?,
+                target: item::target(&resource, &object)?,
+                generation: object.metadata.generation,
+                labels: object.metadata.labels.unwrap_or_default(),
+                file: None,
+                pod: pod(object.spec),
+            })
+        });
+        Ok(declared.collect())
+    }
+}

@@ -1,0 +1,245 @@
+//! Files of manifests → the workloads in them. Everything that is none is passed over; what is broken is named.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use hostfit_crds::compat_report::TargetRef;
+use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Declared, Objects};
+
+/// Longest file that is read, in bytes: manifests are written by people.
+const LONGEST: u64 = 32 << 20;
+/// Folders in folders.
+const DEEPEST: usize = 32;
+
+/// What was found in the files.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) objects: Objects,
+    /// What could not be read, one sentence each.
+    pub(super) broken: Vec<String>,
+}
+
+/// Reads files, folders with all that is in them, and stdin, which is `-`.
+///
+/// # Errors
+///
+/// If a path that was named cannot be read at all, or there is no manifest in any.
+pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<Read> {
+    let mut read = Read::default();
+    let mut files = 0;
+    for path in paths {
+        if path == "-" {
+            let mut text = String::new();
+            let mut stdin = std::io::stdin().take(LONGEST);
+            stdin.read_to_string(&mut text).context("read stdin")?;
+            files += 1;
+            read.take(&text, "stdin", namespace);
+            continue;
+        }
+        let root = Path::new(path);
+        let metadata = fs::metadata(root).with_context(|| format!("read {path}"))?;
+        let listed = match metadata.is_dir() {
+            true => folder(root)?,
+            false => vec![root.to_owned()],
+        };
+        files += listed.len();
+        for file in listed {
+            let name = file.display().to_string();
+            match text(&file) {
+                Ok(text) => read.take(&text, &name, namespace),
+                Err(error) => read.broken.push(format!("{name}: {error:#}")),
+            }
+        }
+    }
+    if files == 0 {
+        bail!("there is no .yaml, .yml or .json in {}", paths.join(", "));
+    }
+    Ok(read)
+}
+
+fn text(file: &Path) -> anyhow::Result<String> {
+    let length = fs::metadata(file)?.len();
+    if length > LONGEST {
+        bail!("it has {length} bytes; {LONGEST} are the limit");
+    }
+    Ok(fs::read_to_string(file)?)
+}
+
+/// The manifests in a folder and the folders in it, in the order of their names.
+fn folder(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut open = vec![(root.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("list {}", folder.display()))?;
+            let path = entry.path();
+            let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+            let kind = entry.file_type()?;
+            // A link to a folder may lead in a circle.
+            if kind.is_dir() && !is_hidden && depth < DEEPEST {
+                open.push((path, depth + 1));
+            } else if !kind.is_dir() {
+                let extension = path.extension().and_then(|it| it.to_str());
+                if matches!(extension, Some("yaml" | "yml" | "json")) {
+                    files.push(path);
+                }
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+impl Read {
+    fn take(&mut self, text: &str, file: &str, namespace: Option<&str>) {
+        let documents: Vec<Value> = match serde_saphyr::from_multiple(text) {
+            Ok(documents) => documents,
+            Err(error) => {
+                let why = match is_template(text) {
+                    true => template(),
+                    false => format!("it is no YAML: {error}"),
+                };
+                self.broken.push(format!("{file}: {why}"));
+                return;
+            }
+        };
+        for (index, document) in documents.into_iter().enumerate() {
+            if let Err(error) = self.document(document, file, namespace) {
+                let part = match index {
+                    0 => file.to_owned(),
+                    _ => format!("{file}, document {}", index + 1),
+                };
+                self.broken.push(format!("{part}: {error:#}"));
+            }
+        }
+    }
+
+    fn document(
+        &mut self,
+        document: Value,
+        file: &str,
+        namespace: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let Value::Object(mut object) = document else {
+            return match document {
+                Value::Null => Ok(()),
+                _ => Err(anyhow!("it is no object of Kubernetes")),
+            };
+        };
+        let kind = object
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if kind.ends_with("List")
+            && let Some(Value::Array(items)) = object.get_mut("items").map(Value::take)
+        {
+            // One broken item must not hide the others.
+            let mut failed = None;
+            for item in items {
+                if let Err(error) = self.document(item, file, namespace) {
+                    failed = failed.or(Some(error));
+                }
+            }
+            return failed.map_or(Ok(()), Err);
+        }
+        let object = Value::Object(object);
+        let pod = match pod(&object).with_context(|| named(&object))? {
+            Some(pod) => pod,
+            // Settings of Helm and others have no kind, and are no manifests.
+            None => return Ok(()),
+        };
+        let metadata = |name: &str| object.pointer(&format!("/metadata/{name}"));
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let name = text(metadata("name")).or_else(|| text(metadata("generateName")));
+        let name = name.ok_or_else(|| anyhow!("{} has no metadata.name", named(&object)))?;
+        if name.contains("{{") || images(&object).any(|it| it.contains("{{")) {
+            bail!("{}: {}", named(&object), template());
+        }
+        let labels = metadata("labels").cloned().unwrap_or_default();
+        let target = TargetRef {
+            api_version: text(object.get("apiVersion")).unwrap_or_default(),
+            kind: text(object.get("kind")).unwrap_or_default(),
+            name,
+            uid: String::new(),
+        };
+        let place = text(metadata("namespace"));
+        self.objects.workloads.push(Declared {
+            namespace: place
+                .or_else(|| namespace.map(str::to_owned))
+                .unwrap_or_else(|| "default".to_owned()),
+            target,
+            generation: None,
+            labels: serde_json::from_value(labels).unwrap_or_default(),
+            file: Some(file.to_owned()),
+            pod,
+        });
+        Ok(())
+    }
+}
+
+/// What an error calls an object.
+fn named(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str);
+    let kind = text("/kind").unwrap_or("an object without kind");
+    match text("/metadata/name") {
+        Some(name) => format!("{kind} {name}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// The pods that an object makes; nothing if it makes none.
+fn pod(object: &Value) -> anyhow::Result<Option<PodSpec>> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str);
+    let Some(kind) = text("kind") else {
+        return Ok(None);
+    };
+    let group = text("apiVersion").unwrap_or_default();
+    let group = group.rsplit_once('/').map_or("", |(group, _)| group);
+    fn spec<S: DeserializeOwned>(object: &Value) -> anyhow::Result<S> {
+        let spec = object
+            .get("spec")
+            .ok_or_else(|| anyhow!("it has no spec"))?;
+        Ok(serde_json::from_value(spec.clone())?)
+    }
+    let pod = match (group, kind) {
+        ("", "Pod") => spec(object)?,
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
+        | ("batch", "Job")
+        | ("", "ReplicationController") => spec::<TemplateSpec>(object)?.template.spec,
+        ("batch", "CronJob") => spec::<CronJobSpec>(object)?.job_template.spec.template.spec,
+        _ => return Ok(None),
+    };
+    Ok(Some(pod))
+}
+
+/// The images that an object names, wherever they stand.
+fn images(object: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match object {
+        Value::Object(fields) => {
+            let own = fields.get("image").and_then(Value::as_str);
+            Box::new(own.into_iter().chain(fields.values().flat_map(images)))
+        }
+        Value::Array(list) => Box::new(list.iter().flat_map(images)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+fn template() -> String {
+    format!(
+        "Helm's templating is left in it: render it first (helm template CHART | {} check -f - --host …)",
+        crate::program()
+    )
+}
+
+/// Whether a text that is no YAML looks like a template of Helm.
+fn is_template(text: &str) -> bool {
+    text.contains("{{") && text.contains("}}")
+}

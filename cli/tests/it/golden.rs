@@ -1,0 +1,47 @@
+//! What people read, whole, on a snapshot of a real cluster. `UPDATE=1` writes it anew.
+
+use std::fs;
+use std::path::Path;
+
+use crate::kit::{Folder, hostfit};
+
+/// A snapshot of a cluster of seven nodes in three classes, on which the operator had reported.
+pub(crate) const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/shop.json");
+
+#[track_caller]
+fn check(name: &str, code: i32, arguments: &[&str]) {
+    let folder = Folder::new(name);
+    let mut all = vec!["--snapshot", SHOP, "--as-of", "2026-11-25"];
+    all.extend(arguments);
+    let output = hostfit(&folder, &all);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let shown = format!("$ hostfit {}\n{shown}{error}", arguments.join(" "));
+    let shown = shown.replace(SHOP, "shop.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/golden/{name}.txt"));
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, &shown).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(shown, expected, "UPDATE=1 writes {}", file.display());
+    assert_eq!(output.status.code(), Some(code), "{shown}");
+}
+
+#[test]
+fn verdicts_of_a_cluster() {
+    check("check", 1, &["check"]);
+    check("check-wide", 1, &["check", "-o", "wide"]);
+    check("check-names", 1, &["check", "-o", "name"]);
+    check("check-one", 0, &["check", "-n", "shop", "deploy/web"]);
+    check(
+        "check-elsewhere",
+        1,
+        &["check", "--host", "builtin/al2023", "--host", "amzn2-k510"],
+    );
+}
+
+#[test]
+fn what_is_not_there_is_answered_with_the_nearest() {
+    check("check-no-workload", 2, &["check", "deploy/fats"]);
+    check("check-no-host", 2, &["check", "--host", "amzn2-k51"]);
+}

@@ -1,0 +1,127 @@
+//! Manifests instead of a cluster.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::kit::{Folder, check};
+
+/// A Deployment of an image that no registry of this machine serves: it is Unknown, and said to be.
+fn deployment(name: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}}}\n\
+         spec: {{template: {{spec: {{containers: [{{name: web, image: \"127.0.0.1:1/{name}:1\"}}]}}}}}}\n"
+    )
+}
+
+const HOST: [&str; 3] = ["--no-cache", "--host", "builtin/debian-12"];
+
+fn arguments<'a>(first: &[&'a str]) -> Vec<&'a str> {
+    [first, &HOST].concat()
+}
+
+#[test]
+fn workloads_are_found_in_documents_lists_and_folders_and_the_rest_is_passed_over() {
+    let folder = Folder::new("manifests");
+    let deep = folder.0.join("deploy/more");
+    fs::create_dir_all(&deep).unwrap();
+    let other = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\n\
+                 apiVersion: acme.example/v1\nkind: Gadget\nmetadata: {name: x}\nspec: {containers: 7}\n";
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: \
+                {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: '127.0.0.1:1/n:1'}]}}}}}}\n\
+                - {apiVersion: v1, kind: Pod, metadata: {name: one}, spec: {containers: [{name: c, image: '127.0.0.1:1/p:1'}]}}\n";
+    fs::write(
+        folder.0.join("deploy/a.yaml"),
+        format!("{}---\n{other}", deployment("a")),
+    )
+    .unwrap();
+    fs::write(deep.join("b.yml"), list).unwrap();
+    fs::write(
+        folder.0.join("deploy/values.yaml"),
+        "image: {{tag: 1}: x}\n",
+    )
+    .unwrap();
+    fs::write(folder.0.join("deploy/values.yaml"), "replicas: 2\n").unwrap();
+    fs::write(folder.0.join("deploy/README.md"), "not: [a manifest").unwrap();
+    let out = check(&folder, &arguments(&["check", "-f", "deploy"]), 0, &[]);
+    for name in [
+        "shop/deploy/a ",
+        "default/cronjob/nightly",
+        "default/pod/one",
+        "3 unknown",
+        "3 could not be told",
+    ] {
+        assert!(out.contains(name), "{name} is missing:\n{out}");
+    }
+    let one = arguments(&["check", "-f", "deploy", "-l", "app=a"]);
+    check(&folder, &one, 0, &["1 workload,"]);
+    let target = arguments(&[
+        "check",
+        "-f",
+        "deploy",
+        "--fail-on",
+        "unknown",
+        "cronjob/nightly",
+    ]);
+    check(&folder, &target, 3, &["1 workload,"]);
+    check(
+        &folder,
+        &["check", "-f", "deploy"],
+        2,
+        &["--host builtin/NAME"],
+    );
+    check(
+        &folder,
+        &arguments(&["check", "-f", "nowhere"]),
+        2,
+        &["read nowhere"],
+    );
+}
+
+#[test]
+fn of_a_thousand_files_ten_broken_ones_are_named_and_the_rest_judged() {
+    let folder = Folder::new("broken");
+    let deploy = folder.0.join("deploy");
+    fs::create_dir_all(&deploy).unwrap();
+    for index in 0..990 {
+        let text = deployment(&format!("w{index}"));
+        fs::write(deploy.join(format!("w{index}.yaml")), text).unwrap();
+    }
+    for index in 0..8 {
+        fs::write(deploy.join(format!("bad{index}.yaml")), "a: [\n").unwrap();
+    }
+    let template = deployment("t").replace("name: t,", "name: {{ .Release.Name }},");
+    fs::write(deploy.join("helm.yaml"), template).unwrap();
+    let template = deployment("u").replace("127.0.0.1:1/u:1", "{{ .Values.image }}");
+    fs::write(deploy.join("helm2.yaml"), template).unwrap();
+    let all = arguments(&["check", "-f", "deploy", "-q"]);
+    let says = [
+        "990 workloads",
+        "helm.yaml: Helm's templating",
+        "helm2.yaml: Deployment u: Helm's templating",
+        "bad7.yaml: it is no YAML",
+    ];
+    check(&folder, &all, 2, &says);
+    check(&folder, &[&all[..], &["--keep-going"]].concat(), 0, &says);
+}
+
+#[test]
+fn manifests_come_by_a_pipe_as_well() {
+    let folder = Folder::new("pipe");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hostfit"))
+        .args(arguments(&["check", "-f", "-", "-o", "json"]))
+        .current_dir(&folder.0)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(deployment("piped").as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["workloads"][0]["name"], "piped");
+    assert_eq!(document["workloads"][0]["file"], "stdin");
+    assert_eq!(document["summary"]["unknown"], 1);
+}
