@@ -29,6 +29,7 @@ mod flags;
 mod hosts;
 mod images;
 mod out;
+mod plan;
 mod print;
 mod progress;
 mod read;
@@ -60,6 +61,8 @@ enum Command {
     Check(Box<Check>),
     /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
     Snapshot(snapshot::Args),
+    /// Tell what breaks if other hosts take the place of these.
+    Plan(plan::Args),
     /// Tell what is known of images, and from where.
     Images(images::Args),
     /// The rules, hosts and tables that are built in.
@@ -158,6 +161,7 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
             Some(OfImages::Image(args)) => blocking(check::run(args, &common)),
             None => blocking(workloads::run(check.workloads, &common)),
         },
+        Command::Plan(args) => blocking(plan::run(args, &common)),
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
         Command::Images(args) => blocking(images::run(args, &common)),
         Command::Catalog(args) => catalog::run(&args),

@@ -6,6 +6,7 @@ use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 use jiff::Timestamp;
 
 use crate::document::{Document, Finding, WorkloadEntry};
+use crate::flags::Common;
 use crate::out::say;
 use crate::survey::Survey;
 
@@ -59,6 +60,13 @@ pub(crate) fn in_short(document: &Document, entry: &WorkloadEntry, finding: &Fin
         (these, of) if these == of => format!("{what} (all {of} nodes)"),
         (these, of) => format!("{what} ({these} of {of} nodes)"),
     }
+}
+
+/// The flag by which the next command asks the same snapshot.
+pub(crate) fn of_snapshot(common: &Common) -> String {
+    let snapshot = common.cluster.snapshot.as_ref();
+    let flag = snapshot.map(|file| format!(" --snapshot {}", file.display()));
+    flag.unwrap_or_default()
 }
 
 /// The sentence that cannot be missed where something could not be told.

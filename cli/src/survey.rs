@@ -265,9 +265,9 @@ impl Survey {
             .collect()
     }
 
-    /// Whether it is of a cluster: what stands in files has no namespaces of its own.
-    pub(crate) fn is_of_objects(&self) -> bool {
-        !self.objects.nodes.is_empty()
+    /// Whether it is of a cluster, now or then: what stands in manifests is found there.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        self.objects.workloads.iter().all(|it| it.file.is_none())
     }
 
     /// The policies of namespaces, each made once.
@@ -303,13 +303,18 @@ impl Survey {
 
     /// Judges one workload on the hosts of a fleet.
     pub(crate) fn on(&self, fleet: &Fleet, item: &Item, judge: &Judge) -> Judgement {
-        let knowledge = Knowledge {
+        let knowledge = self.knowledge(fleet, judge);
+        evaluate(&item.workload, &self.facts(item), &knowledge)
+    }
+
+    /// What the judge needs besides workloads and their images.
+    pub(crate) fn knowledge<'a>(&'a self, fleet: &'a Fleet, judge: &'a Judge) -> Knowledge<'a> {
+        Knowledge {
             fleet,
             catalog: &self.catalog,
             rules: &judge.policy.rules,
             today: hostfit_crds::date(self.now),
-        };
-        evaluate(&item.workload, &self.facts(item), &knowledge)
+        }
     }
 }
 

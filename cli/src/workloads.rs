@@ -185,12 +185,10 @@ fn table(survey: &Survey, document: &Document, common: &Common, format: Format) 
     }
     if let Some(worst) = rows.first() {
         let place = match &worst.target.namespace {
-            Some(namespace) if survey.is_of_objects() => format!(" -n {namespace}"),
+            Some(namespace) if survey.is_of_cluster() => format!(" -n {namespace}"),
             _ => String::new(),
         };
-        let snapshot = common.cluster.snapshot.as_ref();
-        let snapshot = snapshot.map(|file| format!(" --snapshot {}", file.display()));
-        let snapshot = snapshot.unwrap_or_default();
+        let snapshot = style::of_snapshot(common);
         let target = short(&worst.target.kind, &worst.target.name);
         say!(
             "next: {} explain{place} {target}{snapshot}",

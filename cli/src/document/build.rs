@@ -240,7 +240,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A finding; where it stands in a workload, with the containers and hosts that it is about.
-    fn finding(&self, reason: &Reason, in_workload: bool) -> Finding {
+    pub(crate) fn finding(&self, reason: &Reason, in_workload: bool) -> Finding {
         let finding = &reason.finding;
         let users = reason.users.iter().filter(|_| in_workload);
         let hosts = reason.hosts.iter().filter(|_| in_workload);

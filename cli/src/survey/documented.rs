@@ -4,18 +4,16 @@ use hostfit_engine::finding::{Code, Finding, plain};
 use hostfit_engine::host::Host;
 use hostfit_engine::verdict::Judgement;
 
-use super::Survey;
+use super::{Permissions, Survey};
 use crate::advice;
-use crate::document::{
-    Builder, Document, Kind, Lacked, Origin, Permissions, Source, Subject, Target,
-};
+use crate::document::{self, Builder, Document, Kind, Lacked, Origin, Source, Subject, Target};
 
 /// Longest fix that is shown.
 const TEXT: usize = 300;
 
 impl Survey {
-    /// What the judge said of each item, in their order, as a document.
-    pub(crate) fn document(&self, kind: Kind, judgements: &[Judgement]) -> Document {
+    /// A document of this survey: its hosts, and nothing judged yet.
+    pub(crate) fn builder(&self, kind: Kind) -> Builder<'_> {
         let source = Source {
             from: self.from.clone(),
             read: self.read,
@@ -28,6 +26,28 @@ impl Survey {
         for host in self.fleet.hosts() {
             builder.host(host, self.origin(host));
         }
+        builder
+    }
+
+    /// The document that was built, with what the cluster let us read.
+    pub(crate) fn finish(&self, builder: Builder<'_>) -> Document {
+        let mut document = builder.finish();
+        let Permissions { used, lacked } = &self.permissions;
+        let lacked = lacked.iter().map(|hidden| Lacked {
+            permission: hidden.permission.clone(),
+            therefore: hidden.therefore.clone(),
+        });
+        let permissions = document::Permissions {
+            used: used.clone(),
+            lacked: lacked.collect(),
+        };
+        document.permissions = (permissions != Default::default()).then_some(permissions);
+        document
+    }
+
+    /// What the judge said of each item, in their order, as a document.
+    pub(crate) fn document(&self, kind: Kind, judgements: &[Judgement]) -> Document {
+        let mut builder = self.builder(kind);
         let declared = &self.objects.workloads;
         for ((item, declared), judgement) in self.items.iter().zip(declared).zip(judgements) {
             let named = item
@@ -51,18 +71,7 @@ impl Survey {
                 judgement,
             });
         }
-        let mut document = builder.finish();
-        let lacked = self.permissions.lacked.iter().map(|hidden| Lacked {
-            permission: hidden.permission.clone(),
-            therefore: hidden.therefore.clone(),
-        });
-        document.permissions = (!self.permissions.used.is_empty()
-            || !self.permissions.lacked.is_empty())
-        .then(|| Permissions {
-            used: self.permissions.used.clone(),
-            lacked: lacked.collect(),
-        });
-        document
+        self.finish(builder)
     }
 
     /// Who says what a host offers.

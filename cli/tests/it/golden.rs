@@ -8,9 +8,13 @@ use crate::kit::{Folder, hostfit};
 /// A snapshot of a cluster of seven nodes in three classes, on which the operator had reported.
 pub(crate) const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/shop.json");
 
+/// A class of hosts that somebody plans.
+const GRAVITON: &str = include_str!("graviton.yaml");
+
 #[track_caller]
 fn check(name: &str, code: i32, arguments: &[&str]) {
     let folder = Folder::new(name);
+    fs::write(folder.0.join("graviton.yaml"), GRAVITON).unwrap();
     let mut all = vec!["--snapshot", SHOP, "--as-of", "2026-11-25"];
     all.extend(arguments);
     let output = hostfit(&folder, &all);
@@ -44,4 +48,28 @@ fn verdicts_of_a_cluster() {
 fn what_is_not_there_is_answered_with_the_nearest() {
     check("check-no-workload", 2, &["check", "deploy/fats"]);
     check("check-no-host", 2, &["check", "--host", "amzn2-k51"]);
+}
+
+#[test]
+fn what_breaks_if_nodes_change() {
+    let plan = |more: &[&'static str]| [&["plan", "--from", "rhel94-k514"], more].concat();
+    check("plan", 1, &plan(&["-f", "graviton.yaml"]));
+    check(
+        "plan-markdown",
+        1,
+        &plan(&["-f", "graviton.yaml", "-o", "markdown"]),
+    );
+    check(
+        "plan-json",
+        1,
+        &plan(&["-f", "graviton.yaml", "-o", "json"]),
+    );
+    let fixes = ["--to", "builtin/rhel-10", "--same-machines"];
+    check("plan-fixes", 0, &plan(&fixes));
+    check(
+        "plan-strict",
+        3,
+        &plan(&[&fixes[..], &["-q", "--fail-on", "unknown"]].concat()),
+    );
+    check("plan-from-which", 2, &["plan", "--to", "builtin/rhel-10"]);
 }

@@ -7,3 +7,4 @@ mod golden;
 mod images;
 mod kit;
 mod manifests;
+mod many;
