@@ -33,6 +33,7 @@ down: ## Remove the local cluster.
 test: ## Build and pass every test that needs no special hardware.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/require.sh; else tests/cluster/require.sh rust; fi
 	cargo test --workspace --locked
+	@tests/browser/test.sh
 	@tests/e2e/test.sh
 
 .PHONY: lab

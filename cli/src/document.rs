@@ -114,6 +114,16 @@ pub(crate) enum Origin {
 #[serde(transparent)]
 pub(crate) struct Facts(pub(crate) Arc<Map<String, Value>>);
 
+impl Facts {
+    /// A fact as text, if it is known.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        Some(match self.0.get(name)? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+    }
+}
+
 /// A workload, or a file's part of one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) struct Target {

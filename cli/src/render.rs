@@ -1,6 +1,7 @@
-//! The document in the formats of other programs. Each is a function of the document alone.
+//! The document as a page, and in the formats of other programs. Each is a function of the document alone.
 
 mod csv;
+mod html;
 mod junit;
 mod markdown;
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use hostfit_engine::finding::CellVerdict;
 use hostfit_engine::verdict::Verdict;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::document::{Container, Document, Excepted, Finding, Target, of_cell};
@@ -19,9 +21,10 @@ use crate::flags::Format;
 use crate::out;
 
 /// The formats in which every document can be written.
-pub(crate) const FORMATS: [Format; 6] = [
+pub(crate) const FORMATS: [Format; 7] = [
     Format::Json,
     Format::Yaml,
+    Format::Html,
     Format::Markdown,
     Format::Csv,
     Format::Sarif,
@@ -37,10 +40,11 @@ pub(crate) fn render(format: Format, document: &Document) -> anyhow::Result<Stri
     Ok(match format {
         Format::Json | Format::Yaml => object(format, document)?,
         Format::Markdown => markdown::markdown(document),
+        Format::Html => html::html(document)?,
         Format::Csv => csv::csv(document)?,
         Format::Sarif => object(Format::Json, &sarif::sarif(document))?,
         Format::Junit => junit::junit(document)?,
-        Format::Table | Format::Wide | Format::Name | Format::Html => {
+        Format::Table | Format::Wide | Format::Name => {
             anyhow::bail!("{} is no format of documents", format.name())
         }
     })
@@ -202,13 +206,18 @@ pub(crate) fn scope(document: &Document) -> String {
     parts.join(", ")
 }
 
-/// What it rests on: `cluster demo, read 2026-11-25T21:39:40Z; rules 2026.11.1 of 2026-11-23`.
+/// What it rests on: `cluster demo, read 2026-11-25 21:39 UTC; rules 2026.11.1 of 2026-11-23`.
 fn basis(document: &Document) -> String {
     let rules = format!("rules {} of {}", document.rules, document.rules_published);
     match &document.source {
-        Some(source) => format!("{}, read {}; {rules}", source.from, source.read),
-        None => format!("judged {}; {rules}", document.judged),
+        Some(source) => format!("{}, read {}; {rules}", source.from, minute(source.read)),
+        None => format!("judged {}; {rules}", minute(document.judged)),
     }
+}
+
+/// A time for people: `2026-11-25 21:39 UTC`.
+fn minute(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A verdict on a finding in the words of a sentence.

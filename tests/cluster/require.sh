@@ -5,6 +5,7 @@
 #     image     make image, make demo CLUSTER=current: the same, and what the image is made with
 #     cluster   make demo, make test as root: the same, and what the local cluster needs; this is the default
 #   lab       make lab, and its fast cases in make test: rust, image, and machines in software
+#   browser   make test, for the page of reports: rust, and a browser
 #   --install first installs the missing Debian packages (CI)
 # Exit 0: all is there; 2: something is missing; 3: the cluster needs root.
 # Services that a package starts by itself do no harm: the cluster has sockets, roots and addresses of its own.
@@ -39,6 +40,7 @@ lab     qemu-x86_64-static qemu-user-static programs under another kernel's numb
 lab     depmod         kmod            what modules need
 lab     xz             xz-utils        unpacking modules
 lab     pip3           python3-pip     Java runtimes
+browser chromium       chromium        looking at pages
 "
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 CNI_FOLDER=/usr/lib/cni
@@ -80,6 +82,13 @@ check_rust() {
   command -v rustup >/dev/null || lacks rustup "the Rust target of static binaries" "$RUSTUP"
 }
 
+# Debian's Node.js is too old, so apt is no cure.
+check_node() {
+  local needed=20 have=0
+  command -v npm >/dev/null && have=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+  [ "$have" -ge "$needed" ] || lacks "node $needed, npm" "steering the browser" "https://nodejs.org"
+}
+
 # Debian's Go is too old for these modules, so apt is no cure.
 check_go() {
   local needed have
@@ -113,6 +122,7 @@ check() {
   missing=() packages=()
   check_rust
   check_commands
+  if needs browser; then check_node; fi
   needs cluster || return 0
   check_go
   check_kernel
@@ -125,6 +135,7 @@ for argument in "$@"; do
     image) PARTS="rust image" ;;
     cluster) ;;
     lab) PARTS="rust image lab" ;;
+    browser) PARTS="rust browser" ;;
     --install) INSTALL=yes ;;
     *) sed -n '2,/^set/{/^set/d;s/^# //p}' "$0" >&2; exit 64 ;;
   esac
@@ -151,6 +162,7 @@ fi
   case $PARTS in
     *cluster) echo "The local cluster cannot start here. Missing:" ;;
     *lab) echo "The lab cannot run here. Missing:" ;;
+    *browser) echo "Pages cannot be looked at here. Missing:" ;;
     *image) echo "The image cannot be built here. Missing:" ;;
     *) echo "Nothing can be built here. Missing:" ;;
   esac

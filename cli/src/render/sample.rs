@@ -59,7 +59,11 @@ pub(super) fn cluster(workloads: usize) -> Document {
         let (app, facts) = image(number, workloads);
         let named = match number {
             7 => HOSTILE.to_owned(),
-            _ => format!("registry.example/{}/{app}:{}", team(number), number % 9 + 1),
+            _ => format!(
+                "registry.example/{}/{app}-{number}:4.{}",
+                team(number),
+                number % 9
+            ),
         };
         let reference = format!("registry.example/apps/app-{number}:1").parse();
         let workload = Workload {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use boon::{Compiler, SchemaIndex, Schemas};
 use hostfit_engine::verdict::Verdict;
 use serde_json::{Value, json};
@@ -167,4 +169,61 @@ fn no_format_carries_what_terminals_obey() {
             assert!(!text.contains(obeyed), "{format:?}");
         }
     }
+}
+
+/// With HOSTFIT_PAGES=DIR the pages stay, for a browser (tests/browser/test.sh).
+#[test]
+fn a_page_has_all_of_it_and_obeys_nothing_of_it() {
+    for (name, document) in [
+        ("40", cluster(40)),
+        ("2000", cluster(2000)),
+        ("image", image_on_hosts()),
+        ("empty", cluster(0)),
+    ] {
+        let page = render(Format::Html, &document).unwrap();
+        if let Some(folder) = std::env::var_os("HOSTFIT_PAGES") {
+            let folder = std::path::PathBuf::from(folder);
+            std::fs::write(folder.join(format!("{name}.html")), &page).unwrap();
+        }
+        assert!(
+            !page.contains("<script") && !page.contains("javascript:alert(1))\""),
+            "{name}"
+        );
+        assert!(
+            !page.contains("src=") && !page.contains("url("),
+            "{name} asks for nothing"
+        );
+        assert!(page.len() < 3 << 20, "{name} has {} bytes", page.len());
+        for host in &document.hosts {
+            assert!(page.contains(&*host.name), "{}", host.name);
+        }
+        let told = document
+            .workloads
+            .iter()
+            .filter(|it| it.verdict != Verdict::Pass);
+        for workload in told.take(100) {
+            let name = workload.target.to_string();
+            let name = askama::filters::escape(name, askama::filters::Html).unwrap();
+            assert!(page.contains(&name.to_string()), "{}", workload.target);
+        }
+        let after = |mark: &str| -> BTreeSet<&str> {
+            let places = page
+                .match_indices(mark)
+                .map(|(at, it)| &page[at + it.len()..]);
+            places.filter_map(|rest| rest.split('"').next()).collect()
+        };
+        let (links, anchors) = (after("href=\"#"), after(" id=\""));
+        assert!(
+            links.is_subset(&anchors),
+            "{name}: {:?}",
+            links.difference(&anchors)
+        );
+        let rows = page.matches("<th scope=\"row\" class=\"wrap\">").count();
+        assert!(
+            rows >= document.workloads.len(),
+            "{name}: a row for each workload"
+        );
+    }
+    let page = render(Format::Html, &cluster(0)).unwrap();
+    assert!(page.contains("There is nothing to judge here"));
 }
