@@ -53,7 +53,6 @@ pub(crate) struct Document {
 }
 
 /// What was asked for.
-#[cfg_attr(not(test), expect(dead_code, reason = "report says it"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Kind {
     /// Verdicts.

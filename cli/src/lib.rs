@@ -34,6 +34,7 @@ mod print;
 mod progress;
 mod read;
 mod render;
+mod report;
 mod snapshot;
 mod style;
 mod survey;
@@ -59,6 +60,8 @@ enum Command {
     /// Judge the workloads of a cluster, a snapshot or manifests, or images.
     #[command(args_conflicts_with_subcommands = true)]
     Check(Box<Check>),
+    /// Everything that is judged, as a page for people (-o html) or for other programs.
+    Report(report::Args),
     /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
     Snapshot(snapshot::Args),
     /// Tell what breaks if other hosts take the place of these.
@@ -162,6 +165,7 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
             None => blocking(workloads::run(check.workloads, &common)),
         },
         Command::Plan(args) => blocking(plan::run(args, &common)),
+        Command::Report(args) => blocking(report::run(args, &common)),
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
         Command::Images(args) => blocking(images::run(args, &common)),
         Command::Catalog(args) => catalog::run(&args),

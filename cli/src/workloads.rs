@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::builder::FalseyValueParser;
 use hostfit_engine::finding::{CellVerdict, plain};
 use hostfit_engine::policy::HostPolicy;
-use hostfit_engine::verdict::Verdict;
+use hostfit_engine::verdict::{Judgement, Verdict};
 
 use crate::document::{Document, Finding, Kind, WorkloadEntry};
 use crate::exit::{Exit, Trouble};
@@ -106,6 +106,11 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         Format::Name => names(&document),
         format => render::print(format, &document)?,
     }
+    Ok(exit(&survey, &judgements, common))
+}
+
+/// How a command ends that judged a survey.
+pub(crate) fn exit(survey: &Survey, judgements: &[Judgement], common: &Common) -> Exit {
     let hidden = survey.permissions.lacked.iter();
     let hidden = hidden
         .filter(|it| it.hides_workloads)
@@ -114,7 +119,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let verdicts = survey
         .items
         .iter()
-        .zip(&judgements)
+        .zip(judgements)
         .map(|(item, judgement)| {
             let policy = &judges.of(&item.namespace).policy;
             match (judgement.verdict, policy.host_policy) {
@@ -123,10 +128,10 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
             }
         });
     let verdicts: Vec<_> = verdicts.chain(hidden).collect();
-    Ok(match survey.is_broken {
+    match survey.is_broken {
         true => Exit::Trouble,
         false => common.output.fail_on.exit(verdicts.into_iter()),
-    })
+    }
 }
 
 /// One line a workload that does not simply fit, worst first, and the counts.

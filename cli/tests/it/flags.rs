@@ -118,7 +118,7 @@ fn a_format_that_a_command_does_not_know_is_named_with_those_that_it_knows() {
         "--host",
         "builtin/debian-12",
         "-o",
-        "html",
+        "name",
     ];
-    check(&folder, &arguments, 2, &["has no format html", "-o json"]);
+    check(&folder, &arguments, 2, &["has no format name", "-o json"]);
 }

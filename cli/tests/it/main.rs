@@ -8,3 +8,4 @@ mod images;
 mod kit;
 mod manifests;
 mod many;
+mod report;
