@@ -74,6 +74,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
                 catalog: &catalog,
                 rules: &policy.rules,
                 today,
+                exceptions: &[],
             };
             let judgement = evaluate(&workload(image), &[&*image.facts], &knowledge);
             cells.push(Cell {

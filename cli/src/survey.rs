@@ -314,6 +314,7 @@ impl Survey {
             catalog: &self.catalog,
             rules: &judge.policy.rules,
             today: hostfit_crds::date(self.now),
+            exceptions: &[],
         }
     }
 }

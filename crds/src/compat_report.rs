@@ -90,6 +90,10 @@ pub struct CompatReportStatus {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0))]
     pub findings_omitted: i32,
+    /// Findings that CompatExceptions accept, at most 20: they do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub excepted: Vec<ExceptedFinding>,
     /// The images, and the digests that were judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -226,6 +230,31 @@ pub struct ReportFinding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     pub strength: Option<String>,
+}
+
+/// A finding that a CompatException accepts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExceptedFinding {
+    /// Its stable code.
+    #[schemars(length(max = 8))]
+    pub code: String,
+    /// Containers and volumes that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)))]
+    pub containers: Vec<String>,
+    /// Host profiles that it is about; empty if it is not about the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 253)))]
+    pub host_profiles: Vec<String>,
+    /// What was found, in one sentence.
+    #[schemars(length(max = 512))]
+    pub message: String,
+    /// Name of the CompatException.
+    #[schemars(length(max = 253))]
+    pub exception: String,
+    /// From this second on the finding counts.
+    pub expiration_time: Time,
 }
 
 /// One image of the workload.

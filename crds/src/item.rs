@@ -1,13 +1,14 @@
 //! Objects of a cluster → the workloads that reports speak of: what nobody else makes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hostfit_engine::workload::Workload;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::{ApiResource, Object};
 use kube::{Resource, ResourceExt};
 
 use crate::compat_report::TargetRef;
-use crate::workload::PodSpec;
+use crate::workload::Pods;
 
 /// Kinds that make pods, and Nodes, which make those of static pods, as owners are told.
 const MAKERS: [&str; 7] = [
@@ -29,6 +30,8 @@ pub struct Item {
     pub target: TargetRef,
     /// Generation of its spec.
     pub generation: Option<i64>,
+    /// Labels of its pods.
+    pub labels: BTreeMap<String, String>,
     /// What it runs.
     pub workload: Workload,
 }
@@ -42,10 +45,9 @@ pub fn target<S: Clone, U: Clone>(
     if object.meta().deletion_timestamp.is_some() {
         return None;
     }
-    let mut owners = object.owner_references().iter();
-    match owners.find(|owner| owner.controller == Some(true)) {
+    match controller(object) {
         // What a workload that is listed makes is reported there.
-        Some(owner) if MAKERS.contains(&owner.kind.as_str()) => None,
+        Some(_) if is_made(object) => None,
         // A kind that we do not know, for example of a custom resource: its pods speak for it.
         Some(owner) if resource.kind == "Pod" => Some(TargetRef {
             api_version: owner.api_version.clone(),
@@ -63,17 +65,28 @@ pub fn target<S: Clone, U: Clone>(
     }
 }
 
-/// The workload that this object is; `pod` finds the pods that it makes.
-pub fn item<S: Clone, U: Clone>(
+/// Whether another workload that is listed makes the object, and speaks for it.
+pub fn is_made<S: Clone, U: Clone>(object: &Object<S, U>) -> bool {
+    controller(object).is_some_and(|owner| MAKERS.contains(&owner.kind.as_str()))
+}
+
+fn controller<S: Clone, U: Clone>(object: &Object<S, U>) -> Option<&OwnerReference> {
+    let mut owners = object.owner_references().iter();
+    owners.find(|owner| owner.controller == Some(true))
+}
+
+/// The workload that this object is.
+pub fn item<S: Pods + Clone, U: Clone>(
     resource: &ApiResource,
     object: &Object<S, U>,
-    pod: fn(&S) -> &PodSpec,
 ) -> Option<Item> {
+    let labels = object.spec.labels().unwrap_or_else(|| object.labels());
     Some(Item {
         namespace: object.namespace()?,
         target: target(resource, object)?,
         generation: object.meta().generation,
-        workload: pod(&object.spec).clone().into(),
+        labels: labels.clone(),
+        workload: object.spec.pod().clone().into(),
     })
 }
 
@@ -86,6 +99,7 @@ pub fn once(items: &mut Vec<Item>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::{CronJobSpec, PodSpec};
     use k8s_openapi::api::apps::v1::ReplicaSet;
     use k8s_openapi::api::core::v1::Pod;
     use kube::core::object::NotUsed;
@@ -101,11 +115,7 @@ mod tests {
 
     fn read(pod: Value) -> Option<Item> {
         let object: Object<PodSpec, NotUsed> = serde_json::from_value(pod).unwrap();
-        item(
-            &ApiResource::erase::<Pod>(&()),
-            &object,
-            |spec: &PodSpec| spec,
-        )
+        item(&ApiResource::erase::<Pod>(&()), &object)
     }
 
     #[test]
@@ -127,6 +137,19 @@ mod tests {
         once(&mut items);
         assert_eq!(named(items.pop()).as_deref(), Some("Rollout/owner"));
         assert_eq!(items, []);
+    }
+
+    #[test]
+    fn labels_are_those_of_the_pods() {
+        let mut labelled = pod(None);
+        labelled["metadata"]["labels"] = json!({"app": "web"});
+        assert_eq!(read(labelled).unwrap().labels["app"], "web");
+        let template = json!({"metadata": {"labels": {"app": "night"}}, "spec": {}});
+        let object = json!({"metadata": {"name": "c", "namespace": "shop", "uid": "u", "labels": {"app": "job"}},
+                            "spec": {"jobTemplate": {"spec": {"template": template}}}});
+        let object: Object<CronJobSpec, NotUsed> = serde_json::from_value(object).unwrap();
+        let resource = ApiResource::erase::<k8s_openapi::api::batch::v1::CronJob>(&());
+        assert_eq!(item(&resource, &object).unwrap().labels["app"], "night");
     }
 
     #[test]

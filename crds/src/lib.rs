@@ -7,6 +7,7 @@ use kube::CustomResourceExt;
 
 pub mod base_image;
 pub mod classes;
+pub mod compat_exception;
 pub mod compat_report;
 pub mod condition;
 pub mod fleet;
@@ -24,6 +25,7 @@ pub mod support_matrix;
 pub mod workload;
 
 pub use base_image::{BaseImage, BaseImageSpec, BaseImageStatus, Chain};
+pub use compat_exception::{CompatException, CompatExceptionSpec, CompatExceptionStatus};
 pub use compat_report::{CompatReport, CompatReportSpec, CompatReportStatus};
 pub use condition::Condition;
 pub use host_facts::HostFacts;
@@ -41,6 +43,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         NodeProfile::crd(),
         BaseImage::crd(),
         ImageProfile::crd(),
+        CompatException::crd(),
         CompatReport::crd(),
     ]
 }

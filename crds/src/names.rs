@@ -11,6 +11,8 @@ pub const MODE: &str = "hostfit.dev/mode";
 pub const VERDICT: &str = "hostfit.dev/verdict";
 /// Codes of the findings: annotation of a pod.
 pub const FINDINGS: &str = "hostfit.dev/findings";
+/// Codes of the findings that an exception accepts: annotation of a pod.
+pub const EXCEPTED: &str = "hostfit.dev/excepted";
 /// Name of the CompatReport: annotation of a pod.
 pub const REPORT: &str = "hostfit.dev/report";
 
@@ -68,6 +70,9 @@ pub const NAMESPACE_LABELS_HEEDED: &str = "NamespaceLabelsHeeded";
 pub const COMPATIBLE: &str = "Compatible";
 /// Condition of a CompatReport: nothing is unknown.
 pub const COMPLETE: &str = "Complete";
+
+/// Condition of a CompatException: it is over within days.
+pub const EXPIRING: &str = "Expiring";
 
 /// Condition of a NodeProfile: every fact that rules may ask for is known.
 pub const FACTS_COMPLETE: &str = "FactsComplete";

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use hostfit_engine::exception::codes;
 use hostfit_engine::finding::plain;
 use hostfit_engine::policy::{Mode, NamespaceOverrides, Policy};
 use kube::ResourceExt;
@@ -82,6 +83,10 @@ impl Policies {
                         let mut without = (*matrix).clone();
                         without.spec.rules.clear();
                         without.spec.rules_version = None;
+                        // What cannot be read allows nothing.
+                        if codes(&without.spec.exception_codes).is_err() {
+                            without.spec.exception_codes.clear();
+                        }
                         let policy = without.policy().ok()?;
                         Some((matrix.clone(), policy))
                     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostfit_engine::workload as engine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,19 +51,30 @@ pub enum SelectorOperator {
 }
 
 impl Selector {
+    /// The requirements, as the engine has them.
+    pub fn requirements(&self) -> impl Iterator<Item = engine::Requirement> {
+        let equal = |(key, value): (&String, &String)| engine::Requirement {
+            key: key.clone(),
+            operator: engine::Operator::In,
+            values: vec![value.clone()],
+        };
+        let requirement = |requirement: &SelectorRequirement| engine::Requirement {
+            key: requirement.key.clone(),
+            operator: match requirement.operator {
+                SelectorOperator::In => engine::Operator::In,
+                SelectorOperator::NotIn => engine::Operator::NotIn,
+                SelectorOperator::Exists => engine::Operator::Exists,
+                SelectorOperator::DoesNotExist => engine::Operator::DoesNotExist,
+            },
+            values: requirement.values.clone(),
+        };
+        let labels = self.match_labels.iter().map(equal);
+        labels.chain(self.match_expressions.iter().map(requirement))
+    }
+
     /// Whether labels are selected. An empty selector selects everything.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        let equal = |(key, value): (&String, &String)| labels.get(key) == Some(value);
-        let holds = |requirement: &SelectorRequirement| {
-            let value = labels.get(&requirement.key);
-            let listed = value.is_some_and(|value| requirement.values.contains(value));
-            match requirement.operator {
-                SelectorOperator::In => listed,
-                SelectorOperator::NotIn => !listed,
-                SelectorOperator::Exists => value.is_some(),
-                SelectorOperator::DoesNotExist => value.is_none(),
-            }
-        };
-        self.match_labels.iter().all(equal) && self.match_expressions.iter().all(holds)
+        let admits = |it: engine::Requirement| it.admits(labels.get(&it.key).map(String::as_str));
+        self.requirements().all(admits)
     }
 }

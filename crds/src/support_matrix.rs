@@ -65,6 +65,10 @@ pub struct SupportMatrixSpec {
         regex(pattern = r"^(latest|[0-9]{4}\.[0-9]{1,2}\.[0-9]{1,2})$")
     )]
     pub rules_version: Option<String>,
+    /// Codes that CompatExceptions of the selected namespaces may name: HF501, HF5* for all that begin so, * for all; none if
+    /// empty. Where several matrices select a namespace, all must allow it.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 8)))]
+    pub exception_codes: Vec<String>,
     /// Your own rows. The first row that matches a pair of image and host decides; it beats every pack.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
@@ -86,6 +90,7 @@ impl Default for SupportMatrixSpec {
             existing_workloads: ExistingWorkloads::default(),
             unknown_policy: UnknownPolicy::default(),
             rules_version: None,
+            exception_codes: vec!["*".to_owned()],
             rules: Vec::new(),
         }
     }
@@ -204,6 +209,10 @@ pub struct SupportMatrixStatus {
     /// Workloads of the selected namespaces by verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workloads: Option<VerdictCounts>,
+    /// CompatExceptions of the selected namespaces that accept something now.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub active_exceptions: i32,
     /// Host profiles in the cluster.
     #[serde(default)]
     #[schemars(range(min = 0))]

@@ -245,8 +245,58 @@ pub struct JobTemplate {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PodTemplate {
+    /// Metadata of the pod.
+    pub metadata: TemplateMetadata,
     /// Spec of the pod.
     pub spec: PodSpec,
+}
+
+/// Metadata of a template, as far as we read it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TemplateMetadata {
+    /// Labels that its pods will have.
+    #[serde(deserialize_with = "null_is_default")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What runs as pods.
+pub trait Pods {
+    /// The spec of its pods.
+    fn pod(&self) -> &PodSpec;
+
+    /// The labels that its pods will have; `None` if it is a pod itself.
+    fn labels(&self) -> Option<&BTreeMap<String, String>>;
+}
+
+impl Pods for PodSpec {
+    fn pod(&self) -> &PodSpec {
+        self
+    }
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
+}
+
+impl Pods for TemplateSpec {
+    fn pod(&self) -> &PodSpec {
+        &self.template.spec
+    }
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.template.metadata.labels)
+    }
+}
+
+impl Pods for CronJobSpec {
+    fn pod(&self) -> &PodSpec {
+        self.job_template.spec.pod()
+    }
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.job_template.spec.labels()
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! ```text
 //! ImageRef ──(a registry)──▶ Fact<ImageFacts> ──Catalog::lineage──▶ what the image stands on
 //! nodes    ──(a cluster)───▶ Fleet            ──Fleet::landing────▶ hosts that the pod may land on
-//! images × hosts × Rules   ──matrix::evaluate─────────────────────▶ Judgement
+//! images × hosts × Rules   ──matrix::evaluate─────────────────────▶ Judgement (what Exceptions accept does not count)
 //! Judgement × Policy       ──policy::decide───────────────────────▶ Decision
 //! one host for another     ──plan::Move───────────────────────────▶ what breaks, and what to do first
 //! ```
@@ -14,6 +14,7 @@
 //! only [`policy`] turns them into allow, warn or deny.
 
 pub mod distribution;
+pub mod exception;
 pub mod fact;
 pub mod files;
 pub mod finding;

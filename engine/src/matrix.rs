@@ -4,10 +4,11 @@ use std::borrow::Borrow;
 use std::cell::OnceCell;
 
 use crate::distribution::Certainty;
+use crate::exception::{Exception, accepting};
 use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::files::Reading;
-use crate::finding::{CellVerdict, Finding};
-use crate::host::{Host, HostFact, HostFacts};
+use crate::finding::{CellVerdict, Code, Finding};
+use crate::host::{Host, HostFact, HostFacts, HostName};
 use crate::image::{Contents, ImageFacts, ImageRef, Platform, PlatformFacts};
 use crate::landing::Fleet;
 use crate::lineage::{Catalog, Lineage};
@@ -88,6 +89,9 @@ pub struct Knowledge<'a> {
     pub rules: &'a Rules,
     /// Today's date: nobody below asks a clock.
     pub today: Date,
+    /// What people accept of the workload at this moment: [`crate::exception::Exceptions::of`] says. Everybody who judges
+    /// passes it here, so that an exception means the same everywhere.
+    pub exceptions: &'a [&'a Exception],
 }
 
 /// The platform of an image that a host would choose.
@@ -109,10 +113,14 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
         true => Some(Gap::NotProfiled),
         false => landing.hosts.is_empty().then_some(Gap::NoHost),
     };
-    if let Some(gap) = gap {
-        for image in &workload.images {
-            tally.add(&gap.finding(), &user(image), None);
-        }
+    for (image, gap) in workload
+        .images
+        .iter()
+        .flat_map(|it| Some((it, gap.as_ref()?)))
+    {
+        let finding = gap.finding();
+        let exception = exception(workload, &user(image), finding.code, None, knowledge);
+        tally.add(&finding, &user(image), None, exception);
     }
     if landing.unprofiled {
         tally.unprofiled();
@@ -159,11 +167,36 @@ fn judge<F: Borrow<Fact<ImageFacts>>>(
         let mut worst = CellVerdict::Pass;
         claims::judge(&images, host, &mut |user, finding| {
             let finding = &*knowledge.rules.accepted.limit(finding);
-            worst = worst.max(finding.verdict);
-            tally.add(finding, user, Some(&host.name));
+            let name = Some(&host.name);
+            let exception = exception(workload, user, finding.code, name, knowledge);
+            worst = worst.max(match exception {
+                None => finding.verdict,
+                Some(_) => finding.accepted(),
+            });
+            tally.add(finding, user, name, exception);
         });
         tally.host(&host.name, worst);
     }
+}
+
+/// The exception that accepts a finding about a user of an image.
+fn exception<'a>(
+    workload: &Workload,
+    (role, name): &User,
+    code: Code,
+    host: Option<&HostName>,
+    knowledge: &Knowledge<'a>,
+) -> Option<&'a Exception> {
+    if knowledge.exceptions.is_empty() {
+        return None;
+    }
+    let mut images = workload.images.iter();
+    let image = images.find(|image| image.role == *role && image.name == *name);
+    let reference = image.and_then(|image| image.reference.as_ref().ok());
+    let Knowledge {
+        exceptions, rules, ..
+    } = knowledge;
+    accepting(exceptions, &rules.exceptable, code, reference, host)
 }
 
 /// The images of a workload, to be judged on one host after the other.

@@ -84,6 +84,8 @@ pub struct Rules {
     pub outside_matrix: Response,
     /// The version of the rules that people accept: what is newer only warns.
     pub accepted: RulesVersion,
+    /// Findings that exceptions may accept.
+    pub exceptable: BTreeSet<Code>,
 }
 
 /// Everything that people decide in a SupportMatrix.
@@ -120,17 +122,21 @@ impl Policy {
                 rows: Vec::new(),
                 outside_matrix: Response::Allow,
                 accepted: RulesVersion::LATEST,
+                exceptable: Code::ALL.iter().copied().collect(),
             },
         }
     }
 
-    /// Two matrices on one namespace: the stricter of each setting, all packs, all rows.
+    /// Two matrices on one namespace: the stricter of each setting, all packs, all rows, and only the exceptions that both
+    /// allow.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.rules.packs.extend(other.rules.packs);
         self.rules.rows.extend(other.rules.rows);
         self.rules.outside_matrix = self.rules.outside_matrix.max(other.rules.outside_matrix);
         self.rules.accepted = self.rules.accepted.max(other.rules.accepted);
+        let both = |code: &Code| other.rules.exceptable.contains(code);
+        self.rules.exceptable.retain(both);
         Self {
             mode: self.mode.max(other.mode),
             namespace_overrides: self.namespace_overrides.min(other.namespace_overrides),

@@ -3,6 +3,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
+
+use crate::exception::Exception;
 use crate::finding::{CellVerdict, Finding};
 use crate::host::HostName;
 use crate::workload::Role;
@@ -58,6 +61,17 @@ pub struct Reason {
     pub hosts: BTreeSet<HostName>,
 }
 
+/// A finding that people accept: it does not count, and stays listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excepted {
+    /// Name of the exception in the workload's namespace.
+    pub exception: String,
+    /// When it expires: from then on the finding counts.
+    pub expires: Timestamp,
+    /// What was found.
+    pub reason: Reason,
+}
+
 /// What was found on a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -69,8 +83,10 @@ pub struct Judgement {
     pub landing: usize,
     /// The worst that was found on each host.
     pub by_host: Vec<(HostName, CellVerdict)>,
-    /// Why, worst first. Not empty unless the verdict is Pass.
+    /// Why, worst first. Not empty unless the verdict is Pass, or what could not be told is accepted.
     pub reasons: Vec<Reason>,
+    /// What was found as well, and is accepted.
+    pub excepted: Vec<Excepted>,
 }
 
 impl Judgement {
@@ -88,6 +104,8 @@ impl Judgement {
 pub(crate) struct Tally {
     /// Each finding once: the same is found of many cells.
     found: HashMap<Finding, About>,
+    /// The same of what is accepted, by exception.
+    excepted: BTreeMap<(String, Timestamp), HashMap<Finding, About>>,
     hosts: Vec<(HostName, CellVerdict)>,
     /// Nodes without a profile would take the workload, too.
     unprofiled: bool,
@@ -110,12 +128,26 @@ type SortKey = (
 );
 
 impl Tally {
-    /// Records a finding about a user of an image, on one host if it says something of the host.
-    pub(crate) fn add(&mut self, finding: &Finding, user: &User, host: Option<&HostName>) {
-        let turn = self.found.len();
-        let about = match self.found.get_mut(finding) {
+    /// Records a finding about a user of an image, on one host if it says something of the host; as accepted if there is
+    /// an exception.
+    pub(crate) fn add(
+        &mut self,
+        finding: &Finding,
+        user: &User,
+        host: Option<&HostName>,
+        exception: Option<&Exception>,
+    ) {
+        let found = match exception {
+            None => &mut self.found,
+            Some(exception) => {
+                let key = (exception.name.clone(), exception.expires);
+                self.excepted.entry(key).or_default()
+            }
+        };
+        let turn = found.len();
+        let about = match found.get_mut(finding) {
             Some(about) => about,
-            None => self.found.entry(finding.clone()).or_insert(About {
+            None => found.entry(finding.clone()).or_insert(About {
                 turn,
                 ..About::default()
             }),
@@ -188,7 +220,17 @@ impl Tally {
             () if warn > 0 => Verdict::Warn,
             () => Verdict::Pass,
         };
+        let excepted = self.excepted.into_iter();
+        let excepted = excepted.flat_map(|((exception, expires), found)| {
+            let excepted = move |reason| Excepted {
+                exception: exception.clone(),
+                expires,
+                reason,
+            };
+            Self::reasons(found).into_iter().map(excepted)
+        });
         Judgement {
+            excepted: excepted.collect(),
             verdict,
             fitting: (unknown == 0 && landing > 0).then_some(fitting),
             landing,

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use hostfit_crds::{
-    BaseImage, CompatReport, HostProfile, ImageProfile, KeptImageProfile, NodeProfile,
-    SupportMatrix, names,
+    BaseImage, CompatException, CompatReport, HostProfile, ImageProfile, KeptImageProfile,
+    NodeProfile, SupportMatrix, names,
 };
 use hostfit_process::Lease;
 use hostfit_process::client::{CALL, within};
@@ -93,6 +93,14 @@ impl Writer {
         matrix: &SupportMatrix,
     ) -> kube::Result<Written> {
         status(&Api::all(self.client()?), matrix).await
+    }
+
+    pub(crate) async fn exception_status(
+        &self,
+        exception: &CompatException,
+    ) -> kube::Result<Written> {
+        let namespace = exception.namespace().unwrap_or_default();
+        status(&Api::namespaced(self.client()?, &namespace), exception).await
     }
 
     pub(crate) async fn base_image_status(&self, base: &BaseImage) -> kube::Result<Written> {

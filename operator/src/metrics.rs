@@ -1,7 +1,9 @@
 //! What the operator counts. Labels come from closed sets and from namespaces: no pod, image or node is named.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
+use hostfit_crds::compat_exception::State;
 use hostfit_crds::compat_report::VerdictCounts;
 use hostfit_engine::landing::Fleet;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -22,6 +24,7 @@ pub(crate) struct Metrics {
     facts_missing: Family<FactLabels, Gauge>,
     images: Family<ImageLabels, Gauge>,
     objects: Family<ObjectLabels, Gauge>,
+    exceptions: Family<ExceptionLabels, Gauge>,
     report_writes: Family<ResultLabels, Counter<u64, AtomicU64>>,
 }
 
@@ -65,6 +68,11 @@ struct ObjectLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExceptionLabels {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     result: &'static str,
 }
@@ -75,8 +83,10 @@ pub(crate) struct Counted<'a> {
     pub(crate) fleet: &'a Fleet,
     /// Images in use, by what is known of them.
     pub(crate) images: ImageCounts,
+    /// Exceptions, by what they do.
+    pub(crate) exceptions: BTreeMap<State, usize>,
     /// Objects of our kinds, by the kind.
-    pub(crate) objects: [(&'static str, usize); 5],
+    pub(crate) objects: [(&'static str, usize); 6],
 }
 
 impl Metrics {
@@ -100,6 +110,7 @@ impl Metrics {
             self.facts_missing.clone(),
         );
         hostfit.register("images", "Images in use", self.images.clone());
+        hostfit.register("exceptions", "Exceptions by state", self.exceptions.clone());
         hostfit.register("objects", "Objects by kind", self.objects.clone());
         hostfit.register(
             "report_writes",
@@ -151,6 +162,11 @@ impl Metrics {
         for (state, count) in [("known", known), ("unknown", unknown), ("pending", pending)] {
             let labels = ImageLabels { state };
             self.images.get_or_create(&labels).set(number(count));
+        }
+        for (state, count) in &counted.exceptions {
+            let state = state.as_str();
+            let labels = ExceptionLabels { state };
+            self.exceptions.get_or_create(&labels).set(number(*count));
         }
         for (kind, count) in counted.objects {
             let labels = ObjectLabels { kind };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostfit_crds::CompatReport;
+use hostfit_crds::compat_exception::exceptions as exceptions_of;
 use hostfit_crds::policies::Policies;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
@@ -22,9 +23,11 @@ use crate::nodes::{self, Counts};
 use crate::world::World;
 
 mod event;
+mod exceptions;
 mod images;
 mod matrices;
 mod plan;
+mod report;
 
 pub(crate) use event::note;
 pub(crate) use images::{ImageCounts, Images};
@@ -98,6 +101,7 @@ impl Reports {
             Some(items),
             Some(matrices),
             Some(bases),
+            Some(of_people),
             Some(namespaces),
             Some(ran),
             Some(reports),
@@ -106,6 +110,7 @@ impl Reports {
             world.workloads(&self.excluded),
             world.matrices.state(),
             world.bases.state(),
+            world.exceptions.state(),
             world.namespace_labels(),
             world.ran(),
             world.reports.state(),
@@ -122,13 +127,15 @@ impl Reports {
         let images_due = self.images.want(wanted, Platforms::of(fleet.platforms()));
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
         let now = jiff::Timestamp::now();
+        let accepted = exceptions_of(of_people.iter().map(AsRef::as_ref));
         let view = plan::View {
             fleet: &fleet,
             catalog: &catalog,
             policies,
             namespaces: &namespaces,
-            images: &self.images,
+            facts: &|image| self.images.facts(image).map(AsRef::as_ref),
             ran: &ran,
+            exceptions: &accepted,
             today: hostfit_crds::date(now),
             now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
         };
@@ -144,6 +151,13 @@ impl Reports {
         if plan.is_partial && self.started.elapsed() < WARM_UP {
             return Ok(images_due);
         }
+        let exceptions = exceptions::plan(&exceptions::Facts {
+            exceptions: &of_people,
+            policies,
+            namespaces: &namespaces,
+            accepted: &plan.accepted,
+            now: view.now,
+        });
         let counted = Some(plan.by_host.clone());
         self.counts.send_if_modified(|counts| {
             let changed = *counts != counted;
@@ -154,6 +168,7 @@ impl Reports {
             plan: &plan,
             fleet: &fleet,
             images: self.images.count(),
+            exceptions: exceptions.by_state(),
             objects: [
                 ("CompatReport", reports.len()),
                 (
@@ -162,14 +177,21 @@ impl Reports {
                 ),
                 ("SupportMatrix", matrices.len()),
                 ("BaseImage", bases.len()),
+                ("CompatException", of_people.len()),
                 (
                     "ImageProfile",
                     world.image_profiles.store().map_or(0, |store| store.len()),
                 ),
             ],
         });
-        let mut due = images_due;
-        if Instant::now() >= *matrices_due {
+        // At that very second what it accepted counts again.
+        let expiry = accepted.next_expiry(now);
+        let expiry = expiry.map(|it| Instant::now() + it.duration_since(now).unsigned_abs());
+        let mut due = images_due.into_iter().chain(expiry).min();
+        let numbers_due = Instant::now() >= *matrices_due;
+        let said = exceptions.write(&self.writer, numbers_due, self.events);
+        let said = said.await;
+        if numbers_due {
             let conflicts = self.conflicts.borrow().clone();
             let facts = matrices::Facts {
                 matrices: &matrices,
@@ -179,6 +201,7 @@ impl Reports {
                 by_namespace: &plan.by_namespace,
                 namespaces: &namespaces,
                 profiles: fleet.hosts().len(),
+                exceptions: &exceptions.active(),
                 now: view.now,
             };
             if matrices::write(&self.writer, &facts).await? {
@@ -188,6 +211,7 @@ impl Reports {
             due = Some(due.map_or(*matrices_due, |due| due.min(*matrices_due)));
         }
         written?;
+        said?;
         Ok(due)
     }
 

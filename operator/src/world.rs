@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use hostfit_crds::item::{self, Item};
 use hostfit_crds::node::Agents;
-use hostfit_crds::workload::{CronJobSpec, PodSpec, PodStatus, TemplateSpec};
+use hostfit_crds::workload::{CronJobSpec, PodSpec, PodStatus, Pods, TemplateSpec};
 use hostfit_crds::{
-    BaseImage, CompatReport, HostProfile, KeptImageProfile, NodeProfile, SupportMatrix, fleet,
+    BaseImage, CompatException, CompatReport, HostProfile, KeptImageProfile, NodeProfile,
+    SupportMatrix, fleet,
 };
 use hostfit_engine::image::Digest;
 use hostfit_process::watch::{self, Keep};
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) agents: Agents,
     pub(crate) matrices: Watched<SupportMatrix>,
     pub(crate) bases: Watched<BaseImage>,
+    pub(crate) exceptions: Watched<CompatException>,
     pub(crate) image_profiles: Watched<KeptImageProfile>,
     pub(crate) reports: Watched<CompatReport>,
     templates: Vec<Kind<TemplateSpec>>,
@@ -124,6 +126,12 @@ impl World {
             namespaces: typed!(Namespace, "namespaces", prune_namespace, anything_changed),
             matrices: typed!(SupportMatrix, "supportmatrices", |_| {}, anything_changed),
             bases: typed!(BaseImage, "baseimages", |_| {}, bases_changed),
+            exceptions: typed!(
+                CompatException,
+                "compatexceptions",
+                prune_exception,
+                anything_changed
+            ),
             image_profiles: typed!(KeptImageProfile, "imageprofiles", |_| {}, images_changed),
             reports: typed!(CompatReport, "compatreports", |_| {}, anything_changed),
             templates: vec![
@@ -148,13 +156,10 @@ impl World {
     pub(crate) fn workloads(&self, excluded: &BTreeSet<String>) -> Option<Vec<Item>> {
         let mut items = Vec::new();
         for templates in &self.templates {
-            items.extend(templates.items(excluded, |spec| &spec.template.spec)?);
+            items.extend(templates.items(excluded)?);
         }
-        items.extend(
-            self.cron_jobs
-                .items(excluded, |spec| &spec.job_template.spec.template.spec)?,
-        );
-        items.extend(self.pods.items(excluded, |spec| spec)?);
+        items.extend(self.cron_jobs.items(excluded)?);
+        items.extend(self.pods.items(excluded)?);
         item::once(&mut items);
         Some(items)
     }
@@ -179,26 +184,20 @@ impl World {
     }
 }
 
-impl<S: Clone, U: Clone> Kind<S, U> {
+impl<S: Pods + Clone, U: Clone> Kind<S, U> {
     /// The workloads among the objects; nothing before the watch has synced.
-    fn items(&self, excluded: &BTreeSet<String>, pod: fn(&S) -> &PodSpec) -> Option<Vec<Item>> {
+    fn items(&self, excluded: &BTreeSet<String>) -> Option<Vec<Item>> {
         let objects = self.watched.state()?;
+        let is_ours = |object: &&Arc<Object<S, U>>| {
+            let namespace = object.namespace();
+            namespace.is_some_and(|namespace| !excluded.contains(&namespace))
+        };
+        let items = objects.iter().filter(is_ours);
         Some(
-            objects
-                .iter()
-                .filter_map(|object| self.item(object, excluded, pod))
+            items
+                .filter_map(|object| item::item(&self.resource, object))
                 .collect(),
         )
-    }
-
-    fn item(
-        &self,
-        object: &Object<S, U>,
-        excluded: &BTreeSet<String>,
-        pod: fn(&S) -> &PodSpec,
-    ) -> Option<Item> {
-        let is_excluded = excluded.contains(&object.namespace()?);
-        (!is_excluded).then(|| item::item(&self.resource, object, pod))?
     }
 }
 
@@ -208,10 +207,18 @@ fn is_same<S: Clone + PartialEq, U: Clone>(one: &Object<S, U>, other: &Object<S,
 }
 
 /// Drops what nobody reads of a workload, before it is kept.
-fn prune_metadata<S: Clone, U: Clone>(object: &mut Object<S, U>) {
+fn prune_metadata<S: Pods + Clone, U: Clone>(object: &mut Object<S, U>) {
     object.metadata.annotations = None;
     object.metadata.managed_fields = None;
-    object.metadata.labels = None;
+    // Exceptions ask for the labels of pods. Where a template speaks for them, it has them.
+    if object.spec.labels().is_some() || item::is_made(object) {
+        object.metadata.labels = None;
+    }
+}
+
+fn prune_exception(exception: &mut CompatException) {
+    exception.metadata.annotations = None;
+    exception.metadata.managed_fields = None;
 }
 
 fn prune_namespace(namespace: &mut Namespace) {

@@ -30,6 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         catalog: &catalog,
         rules: &policy.rules,
         today: hostfit_engine::RULES_PUBLISHED.parse()?,
+        exceptions: &[],
     };
     let facts: Vec<_> = (0..CONTAINERS).map(|_| facts.clone()).collect();
     let once = || {

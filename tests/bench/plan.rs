@@ -44,6 +44,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         catalog: &catalog,
         rules: &policy.rules,
         today: hostfit_engine::RULES_PUBLISHED.parse()?,
+        exceptions: &[],
     };
     let innocent = evaluate::facts()?;
     let facts = [[innocent.clone(), innocent.clone()], [innocent, newer()?]];

@@ -1,6 +1,7 @@
 //! The real webhook, as a process of its own, over real TLS, between an API server and a registry that misbehave.
 
 mod door;
+mod exceptions;
 mod existing;
 mod images;
 mod pods;

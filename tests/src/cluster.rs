@@ -41,11 +41,13 @@ pub enum Kind {
     ImageProfile,
     /// `compatreports.hostfit.dev`
     CompatReport,
+    /// `compatexceptions.hostfit.dev`
+    CompatException,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Node,
         Self::Namespace,
         Self::HostProfile,
@@ -54,6 +56,7 @@ impl Kind {
         Self::ImageProfile,
         Self::CompatReport,
         Self::SupportMatrix,
+        Self::CompatException,
     ];
 
     /// Its plural, as in paths.
@@ -67,6 +70,7 @@ impl Kind {
             Self::SupportMatrix => "supportmatrices",
             Self::ImageProfile => "imageprofiles",
             Self::CompatReport => "compatreports",
+            Self::CompatException => "compatexceptions",
         }
     }
 
@@ -80,6 +84,7 @@ impl Kind {
             Self::SupportMatrix => "SupportMatrix",
             Self::ImageProfile => "ImageProfile",
             Self::CompatReport => "CompatReport",
+            Self::CompatException => "CompatException",
         }
     }
 
@@ -91,7 +96,8 @@ impl Kind {
             | Self::BaseImage
             | Self::SupportMatrix
             | Self::ImageProfile
-            | Self::CompatReport => "hostfit.dev/v1alpha1",
+            | Self::CompatReport
+            | Self::CompatException => "hostfit.dev/v1alpha1",
         }
     }
 

@@ -1,5 +1,6 @@
 //! The pipeline of admission, and its deadline: read → ask for all images at once → judge → decide.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hostfit_engine::workload::{Workload, WorkloadImage};
 use hostfit_registry::{Credentials, Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::time::Instant;
 
+use crate::memo::Question;
 use crate::metrics::{Lookup, Metrics};
 use crate::ran::Reports;
 use crate::review::Request;
@@ -116,7 +118,7 @@ impl Admission {
         let Ok(subject) = kind.read(object.get()) else {
             return Verdict::Unreadable(kind);
         };
-        let metadata = subject.metadata;
+        let (metadata, of_template) = (subject.metadata, subject.template_labels);
         if metadata.as_ref().is_some_and(|it| request.is_mirror(it)) {
             return Verdict::NotJudged;
         }
@@ -138,9 +140,21 @@ impl Admission {
             .facts(&workload.images, namespace, &snapshot, deadline)
             .await;
         // The only clock that the judgement knows is asked here.
-        let today = hostfit_crds::date(jiff::Timestamp::now());
+        let now = jiff::Timestamp::now();
         let workload = Arc::new(workload);
-        let judgement = snapshot.evaluate(workload.clone(), facts.clone(), &judge, today);
+        let none = BTreeMap::new();
+        let of_pod = metadata.as_ref().and_then(|it| it.labels.as_ref());
+        let judgement = snapshot.evaluate(Question {
+            workload: workload.clone(),
+            facts: facts.clone(),
+            judge: &judge,
+            namespace,
+            labels: match kind.is_template() {
+                true => &of_template,
+                false => of_pod.unwrap_or(&none),
+            },
+            now,
+        });
         let already_ran = |user: &User| {
             let mut images = workload.images.iter().zip(facts.iter());
             let image = images.find(|(image, _)| (image.role, &image.name) == (user.0, &user.1));

@@ -1,8 +1,10 @@
 //! What was judged once is not judged again while nothing changed: the hit path of admission.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hostfit_crds::policies::Judge;
+use hostfit_engine::exception::Exception;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::verdict::Judgement;
 use hostfit_engine::version::Date;
@@ -33,6 +35,8 @@ struct Key {
     facts: Vec<usize>,
     judge: usize,
     today: Date,
+    /// Those that count at this moment, by where they lie in the snapshot: when one expires, the key is another one.
+    exceptions: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -41,15 +45,31 @@ struct Entry {
     _alive: (Arc<[SharedFacts]>, Arc<Judge>),
 }
 
+/// A workload, and what else decides about it.
+pub(crate) struct Question<'a> {
+    pub(crate) workload: Arc<Workload>,
+    pub(crate) facts: Arc<[SharedFacts]>,
+    pub(crate) judge: &'a Arc<Judge>,
+    pub(crate) namespace: &'a str,
+    /// Labels of the pod.
+    pub(crate) labels: &'a BTreeMap<String, String>,
+    pub(crate) now: jiff::Timestamp,
+}
+
 impl Snapshot {
     /// Judges a workload, or remembers what was judged.
-    pub(crate) fn evaluate(
-        &self,
-        workload: Arc<Workload>,
-        facts: Arc<[SharedFacts]>,
-        judge: &Arc<Judge>,
-        today: Date,
-    ) -> Arc<Judgement> {
+    pub(crate) fn evaluate(&self, question: Question<'_>) -> Arc<Judgement> {
+        let Question {
+            workload,
+            facts,
+            judge,
+            namespace,
+            labels,
+            now,
+        } = question;
+        let today = hostfit_crds::date(now);
+        let exceptions = self.exceptions.of(namespace, labels, now);
+        let address = |it: &&Exception| std::ptr::from_ref(*it).addr();
         let key = Key {
             workload,
             facts: facts
@@ -58,6 +78,7 @@ impl Snapshot {
                 .collect(),
             judge: Arc::as_ptr(judge).addr(),
             today,
+            exceptions: exceptions.iter().map(address).collect(),
         };
         if let Some(entry) = self.memo.0.get(&key) {
             return entry.judgement;
@@ -67,6 +88,7 @@ impl Snapshot {
             catalog: &self.catalog,
             rules: &judge.policy.rules,
             today,
+            exceptions: &exceptions,
         };
         let judgement = Arc::new(evaluate(&key.workload, &facts, &knowledge));
         let entry = Entry {

@@ -63,19 +63,23 @@ pub(crate) fn annotations(
     wanted.iter().filter_map(operation).collect()
 }
 
+/// What annotations tell of a pod.
+pub(crate) struct Said<'a> {
+    pub(crate) verdict: &'a str,
+    /// Codes of what was found, and of what was found and is accepted.
+    pub(crate) codes: &'a str,
+    pub(crate) excepted: &'a str,
+    pub(crate) report: Option<String>,
+}
+
 /// Our annotations of a pod.
-pub(crate) fn wanted(
-    verdict: &str,
-    codes: &str,
-    report: Option<String>,
-) -> [(&'static str, Option<String>); 3] {
+pub(crate) fn wanted(said: &Said<'_>) -> [(&'static str, Option<String>); 4] {
+    let listed = |codes: &str| (!codes.is_empty()).then(|| codes.to_owned());
     [
-        (names::VERDICT, Some(verdict.to_owned())),
-        (
-            names::FINDINGS,
-            (!codes.is_empty()).then(|| codes.to_owned()),
-        ),
-        (names::REPORT, report),
+        (names::VERDICT, Some(said.verdict.to_owned())),
+        (names::FINDINGS, listed(said.codes)),
+        (names::EXCEPTED, listed(said.excepted)),
+        (names::REPORT, said.report.clone()),
     ]
 }
 
@@ -83,6 +87,15 @@ pub(crate) fn wanted(
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn warned() -> [(&'static str, Option<String>); 4] {
+        wanted(&Said {
+            verdict: "Warn",
+            codes: "HF501",
+            excepted: "",
+            report: None,
+        })
+    }
 
     #[track_caller]
     fn check(current: Option<&[(&str, &str)]>, expected: Value) {
@@ -92,7 +105,7 @@ mod tests {
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .collect()
         });
-        let wanted = wanted("Warn", "HF501", None);
+        let wanted = warned();
         let patch = annotations(current.as_ref(), &wanted);
         assert_eq!(serde_json::to_value(&patch).unwrap(), expected);
     }
@@ -128,14 +141,14 @@ mod tests {
         let room = MOST_BYTES - ours - 1;
         let patched = |size: usize| {
             let current = BTreeMap::from([("a".to_owned(), "x".repeat(size))]);
-            annotations(Some(&current), &wanted("Warn", "HF501", None)).len()
+            annotations(Some(&current), &warned()).len()
         };
         assert_eq!((patched(room), patched(room + 1)), (2, 0));
         let forged = BTreeMap::from([
             ("a".to_owned(), "x".repeat(room + 1)),
             ("hostfit.dev/verdict".to_owned(), "Pass".to_owned()),
         ]);
-        let removed = annotations(Some(&forged), &wanted("Warn", "HF501", None));
+        let removed = annotations(Some(&forged), &warned());
         let path = "/metadata/annotations/hostfit.dev~1verdict".to_owned();
         assert_eq!(removed, [Operation::Remove { path }]);
     }

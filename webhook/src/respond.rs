@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hostfit_engine::finding::plain;
 use hostfit_engine::policy::{Decision, Refusal};
-use hostfit_engine::verdict::Reason;
+use hostfit_engine::verdict::{Judgement, Reason};
 use serde::Serialize;
 
 use crate::admit::Judged;
@@ -101,12 +101,18 @@ pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answ
             },
         );
     };
-    let codes = codes(&judged.judgement.reasons);
-    let wanted = patch::wanted(
-        judged.judgement.verdict.as_str(),
-        &codes,
-        metadata.report(judged.kind),
-    );
+    let Judgement {
+        verdict,
+        reasons,
+        excepted,
+        ..
+    } = judged.judgement.as_ref();
+    let wanted = patch::wanted(&patch::Said {
+        verdict: verdict.as_str(),
+        codes: &codes(reasons),
+        excepted: &codes(excepted.iter().map(|it| &it.reason)),
+        report: metadata.report(judged.kind),
+    });
     let operations = patch::annotations(metadata.annotations.as_ref(), &wanted);
     let patch = match operations.is_empty() {
         true => None,
@@ -125,7 +131,7 @@ pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answ
 }
 
 /// The codes of the findings, each once, worst first.
-fn codes(reasons: &[Reason]) -> String {
+fn codes<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> String {
     let mut codes: Vec<_> = Vec::new();
     for reason in reasons {
         let code = reason.finding.code.as_str();

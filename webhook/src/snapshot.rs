@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hostfit_crds::compat_exception::exceptions;
 use hostfit_crds::fleet::{Class, fleet, prune};
 use hostfit_crds::node::offered;
 use hostfit_crds::policies::{Judge, Policies};
-use hostfit_crds::{BaseImage, HostProfile, NodeProfile, SupportMatrix};
+use hostfit_crds::{BaseImage, CompatException, HostProfile, NodeProfile, SupportMatrix};
+use hostfit_engine::exception::Exceptions;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_process::{Changed, Condition, Health, Tasks, Watched, watch};
@@ -34,6 +36,8 @@ pub(crate) struct Snapshot {
     /// The platforms of the fleet's hosts.
     pub(crate) platforms: Platforms,
     policies: HashMap<String, Arc<Judge>>,
+    /// What people accept, by namespace.
+    pub(crate) exceptions: Exceptions,
     /// For a namespace that the watch has not shown yet.
     unseen: Arc<Judge>,
     /// What was judged with this snapshot; it goes with it.
@@ -51,17 +55,26 @@ impl Snapshot {
     }
 
     fn empty() -> Self {
-        Self::build(&[], &[], &[], &[], &Policies::default(), &[])
+        let known = Known {
+            nodes: Vec::new(),
+            namespaces: Vec::new(),
+            profiles: Vec::new(),
+            node_profiles: Vec::new(),
+            bases: Vec::new(),
+            exceptions: Vec::new(),
+        };
+        Self::build(&known, &Policies::default())
     }
 
-    fn build(
-        profiles: &[Arc<HostProfile>],
-        nodes: &[Arc<Node>],
-        node_profiles: &[Arc<NodeProfile>],
-        bases: &[Arc<BaseImage>],
-        policies: &Policies,
-        namespaces: &[Arc<Namespace>],
-    ) -> Self {
+    fn build(known: &Known, policies: &Policies) -> Self {
+        let Known {
+            nodes,
+            namespaces,
+            profiles,
+            node_profiles,
+            bases,
+            exceptions: of_people,
+        } = known;
         let classes = profiles.iter().filter_map(|profile| Class::of(profile));
         let known: HashMap<_, _> = node_profiles.iter().map(|it| (it.name_any(), it)).collect();
         let nodes = nodes.iter().map(|node| {
@@ -92,6 +105,7 @@ impl Snapshot {
                 .iter()
                 .map(|it| (it.name_any(), share(it.labels())))
                 .collect(),
+            exceptions: exceptions(of_people.iter().map(AsRef::as_ref)),
             unseen,
             memo: Memo::default(),
         }
@@ -148,6 +162,7 @@ impl World {
             profiles: watched!(HostProfile, "hostprofiles", |_| {}),
             node_profiles: watched!(NodeProfile, "nodeprofiles", NodeProfile::prune),
             bases: watched!(BaseImage, "baseimages", |_| {}),
+            exceptions: watched!(CompatException, "compatexceptions", CompatException::prune),
             matrices: watched!(SupportMatrix, "supportmatrices", |_| {}),
         };
         let ready = health.condition("snapshot");
@@ -166,32 +181,40 @@ struct Stores {
     profiles: Watched<HostProfile>,
     node_profiles: Watched<NodeProfile>,
     bases: Watched<BaseImage>,
+    exceptions: Watched<CompatException>,
     matrices: Watched<SupportMatrix>,
 }
 
+/// What a snapshot is made of.
+struct Known {
+    nodes: Vec<Arc<Node>>,
+    namespaces: Vec<Arc<Namespace>>,
+    profiles: Vec<Arc<HostProfile>>,
+    node_profiles: Vec<Arc<NodeProfile>>,
+    bases: Vec<Arc<BaseImage>>,
+    exceptions: Vec<Arc<CompatException>>,
+}
+
 impl Stores {
+    /// What the watches hold; nothing before all have synced.
+    fn known(&self) -> Option<Known> {
+        Some(Known {
+            nodes: self.nodes.state()?,
+            namespaces: self.namespaces.state()?,
+            profiles: self.profiles.state()?,
+            node_profiles: self.node_profiles.state()?,
+            bases: self.bases.state()?,
+            exceptions: self.exceptions.state()?,
+        })
+    }
+
     async fn follow(self, world: World, changed: Changed, ready: Condition) {
         let mut changes = changed.subscribe();
         let mut policies = Policies::default();
         loop {
             changes.next().await;
             tokio::time::sleep(DEBOUNCE).await;
-            let (
-                Some(nodes),
-                Some(namespaces),
-                Some(profiles),
-                Some(node_profiles),
-                Some(bases),
-                Some(matrices),
-            ) = (
-                self.nodes.state(),
-                self.namespaces.state(),
-                self.profiles.state(),
-                self.node_profiles.state(),
-                self.bases.state(),
-                self.matrices.state(),
-            )
-            else {
+            let (Some(known), Some(matrices)) = (self.known(), self.matrices.state()) else {
                 continue;
             };
             let (read, errors) = Policies::read(matrices, &policies);
@@ -199,14 +222,7 @@ impl Stores {
             for (matrix, error) in errors {
                 warn!(matrix, %error, "matrix not read; its last good state stays active");
             }
-            let snapshot = Snapshot::build(
-                &profiles,
-                &nodes,
-                &node_profiles,
-                &bases,
-                &policies,
-                &namespaces,
-            );
+            let snapshot = Snapshot::build(&known, &policies);
             world.current.store(Arc::new(snapshot));
             world.built.fire();
             ready.set_ready();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hostfit_crds::names;
-use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
+use hostfit_crds::workload::{CronJobSpec, PodSpec, PodTemplate, TemplateSpec};
 use serde::Deserialize;
 
 /// The kinds that are judged.
@@ -67,23 +67,29 @@ impl Kind {
             spec: S,
         }
         impl<S> Object<S> {
-            fn subject(self, pod: fn(S) -> PodSpec) -> Subject {
+            fn subject(self, template: fn(S) -> PodTemplate) -> Subject {
+                let template = template(self.spec);
                 Subject {
                     metadata: self.metadata,
-                    pod: pod(self.spec),
+                    template_labels: template.metadata.labels,
+                    pod: template.spec,
                 }
             }
         }
         Ok(match self {
-            Self::Pod => serde_json::from_str::<Object<_>>(object)?.subject(|pod| pod),
+            Self::Pod => serde_json::from_str::<Object<_>>(object)?.subject(|spec| PodTemplate {
+                spec,
+                ..PodTemplate::default()
+            }),
             Self::CronJob => serde_json::from_str::<Object<CronJobSpec>>(object)?
-                .subject(|spec| spec.job_template.spec.template.spec),
+                .subject(|spec| spec.job_template.spec.template),
             Self::Deployment
             | Self::StatefulSet
             | Self::DaemonSet
             | Self::ReplicaSet
-            | Self::Job => serde_json::from_str::<Object<TemplateSpec>>(object)?
-                .subject(|spec| spec.template.spec),
+            | Self::Job => {
+                serde_json::from_str::<Object<TemplateSpec>>(object)?.subject(|spec| spec.template)
+            }
         })
     }
 }
@@ -93,6 +99,8 @@ impl Kind {
 pub(crate) struct Subject {
     /// Absent only in a review that no API server sends.
     pub(crate) metadata: Option<Metadata>,
+    /// Labels of the template; empty for a pod.
+    pub(crate) template_labels: BTreeMap<String, String>,
     /// The pod, or the one of the template.
     pub(crate) pod: PodSpec,
 }
@@ -104,7 +112,7 @@ pub(crate) struct Metadata {
     pub(crate) name: Option<String>,
     pub(crate) generate_name: Option<String>,
     pub(crate) annotations: Option<BTreeMap<String, String>>,
-    labels: Option<BTreeMap<String, String>>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
     owner_references: Option<Vec<Owner>>,
 }
 

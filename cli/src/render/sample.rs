@@ -36,6 +36,7 @@ pub(super) fn cluster(workloads: usize) -> Document {
         catalog: &catalog,
         rules: &policy.rules,
         today: hostfit_crds::date(now),
+        exceptions: &[],
     };
     let source = Source {
         from: "cluster demo-eu1".to_owned(),
@@ -144,6 +145,7 @@ pub(super) fn image_on_hosts() -> Document {
             catalog: &catalog,
             rules: &policy.rules,
             today: hostfit_crds::date(now),
+            exceptions: &[],
         },
     );
     builder.add(&Subject {

@@ -101,6 +101,7 @@ impl Declared {
             namespace: self.namespace.clone(),
             target: self.target.clone(),
             generation: self.generation,
+            labels: self.labels.clone(),
             workload: self.pod.clone().into(),
         }
     }

@@ -86,8 +86,9 @@ impl Led {
             } => Self::NotAllowed,
             Gap::Malformed { what } => Self::Malformed(what.clone()),
             Gap::NotFetchedInTime => Self::NotInTime,
-            // The others are about a host or a row, not about where an image led to.
+            // The others are about files, a host or a row, not about where an image led to.
             Gap::NothingTells
+            | Gap::FilesUnreadable { .. }
             | Gap::ImageFactMissing { .. }
             | Gap::HostFactMissing { .. }
             | Gap::NoHost

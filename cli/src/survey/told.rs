@@ -46,6 +46,7 @@ fn judgement(report: &CompatReport) -> Option<Judgement> {
         landing: landing.parse().ok()?,
         by_host: by_host.map(|(host, worst)| (host.clone(), worst)).collect(),
         reasons,
+        excepted: Vec::new(),
     })
 }
 

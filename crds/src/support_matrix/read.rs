@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostfit_engine::exception::{UnknownCode, codes};
 use hostfit_engine::matrix::row::RowError;
 use hostfit_engine::matrix::{NoRulesVersion, Pack, RulesVersion};
 use hostfit_engine::policy;
@@ -20,6 +21,9 @@ pub enum MatrixError {
     /// The version of the rules is none.
     #[error("rulesVersion: {0}")]
     RulesVersion(#[from] NoRulesVersion),
+    /// A code that is none.
+    #[error("exceptionCodes: {0}")]
+    ExceptionCode(#[from] UnknownCode),
     /// A selector's value has a shape that means nothing.
     #[error(
         "row {row:?}: {side}.{name} must be a text, a whole number, true, false, or a list of those (put versions in quotes)"
@@ -101,6 +105,7 @@ impl TryFrom<&SupportMatrixSpec> for policy::Policy {
                 packs: spec.rule_packs.iter().map(pack).collect(),
                 rows: row::rows(&spec.rules)?,
                 outside_matrix: response(spec.unknown_policy.outside_matrix),
+                exceptable: codes(&spec.exception_codes)?,
                 accepted: match &spec.rules_version {
                     Some(version) => version.parse()?,
                     None => RulesVersion::LATEST,

@@ -309,12 +309,17 @@ fn is_version(fact: HostFact) -> bool {
     }
 }
 
+/// A `*` at the end of a pattern matches the rest.
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == pattern,
+    }
+}
+
 fn any_text(patterns: &[Pattern], value: &str) -> bool {
     patterns.iter().any(|pattern| match pattern {
-        Pattern::Text(text) => match text.strip_suffix('*') {
-            Some(start) => value.starts_with(start),
-            None => value == text,
-        },
+        Pattern::Text(text) => matches(text, value),
         Pattern::Range(_) => false,
     })
 }

@@ -115,6 +115,7 @@ fn planned(
         catalog: &catalog,
         rules: &policy.rules,
         today: "2024-01-01".parse().unwrap(),
+        exceptions: &[],
     };
     let host = |name: &str| fleet.host(&HostName(name.to_owned())).unwrap();
     let (from, to) = if back { ("new", "old") } else { ("old", "new") };

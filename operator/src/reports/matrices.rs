@@ -29,6 +29,8 @@ pub(super) struct Facts<'a> {
     pub(super) by_namespace: &'a BTreeMap<String, VerdictCounts>,
     pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
     pub(super) profiles: usize,
+    /// Exceptions that accept something now, by namespace.
+    pub(super) exceptions: &'a BTreeMap<String, usize>,
     pub(super) now: &'a Time,
 }
 
@@ -72,6 +74,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             reason: match error {
                 MatrixError::Row(_) | MatrixError::Value { .. } => "UnreadableRow",
                 MatrixError::RulesVersion(_) => "UnknownRulesVersion",
+                MatrixError::ExceptionCode(_) => "UnknownCode",
             },
             message: format!("{error}; the last good state stays active"),
         },
@@ -87,8 +90,12 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
     conditions.extend(unheeded(matrix, facts));
     let mut workloads = VerdictCounts::default();
     let none = BTreeMap::new();
+    let selected = |namespace: &String| {
+        let labels = facts.namespaces.get(namespace);
+        matrix.selects(labels.unwrap_or(&none))
+    };
     for (namespace, counts) in facts.by_namespace {
-        if matrix.selects(facts.namespaces.get(namespace).unwrap_or(&none)) {
+        if selected(namespace) {
             workloads.pass += counts.pass;
             workloads.warn += counts.warn;
             workloads.partial += counts.partial;
@@ -97,7 +104,10 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
         }
     }
     let first = before.made_with().unwrap_or(RulesVersion::CURRENT);
+    let exceptions = facts.exceptions.iter();
+    let exceptions = exceptions.filter(|(namespace, _)| selected(namespace));
     let status = SupportMatrixStatus {
+        active_exceptions: number(exceptions.map(|(_, count)| count).sum()),
         observed_generation: matrix.metadata.generation,
         rules: number(rules),
         rules_version: Some(RULES_VERSION.to_owned()),

@@ -131,6 +131,7 @@ fn judge(case: &Case) -> Result<(Judgement, Decision), String> {
         catalog: &catalog,
         rules: &policy.rules,
         today: case.today.parse().map_err(|it| format!("today: {it}"))?,
+        exceptions: &[],
     };
     let judgement = evaluate(&workload, &facts, &knowledge);
     // What is kept of an image in an ImageProfile is judged as the image itself.

@@ -103,6 +103,7 @@ pub(crate) async fn by_pod(layout: &Path, facts: &HostFacts, image: &Image) -> R
         catalog: &Catalog::default(),
         rules: &policy.rules,
         today: hostfit_crds::date(jiff::Timestamp::now()),
+        exceptions: &[],
     };
     let judgement = evaluate(&Workload::from(pod), &[&*read], &knowledge);
     let findings = judgement.reasons.iter().map(|reason| {
