@@ -78,6 +78,18 @@ pub(crate) fn unknown(count: usize) {
     }
 }
 
+/// What does not count because somebody accepted it.
+pub(crate) fn excepted(document: &Document) {
+    let until = document.excepted.iter().map(|it| it.until).min();
+    match (document.excepted.len(), until) {
+        (1, Some(until)) => say!("1 finding is accepted until {until} and does not count"),
+        (many, Some(until)) => {
+            say!("{many} findings are accepted, the first until {until}, and do not count")
+        }
+        (_, None) => {}
+    }
+}
+
 /// What of a cluster was hidden, and what it took to read the rest where nobody gave more rights than the user's own.
 pub(crate) fn permissions(survey: &Survey) {
     let permissions = &survey.permissions;

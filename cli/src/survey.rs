@@ -12,8 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
+use hostfit_crds::compat_exception;
 use hostfit_crds::item::Item;
 use hostfit_crds::policies::{Judge, Policies};
+use hostfit_engine::exception::{Exception, Exceptions};
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::finding::nearest;
 use hostfit_engine::host::{Host, HostName};
@@ -80,6 +82,7 @@ pub(crate) struct Survey {
     /// As of when it is judged.
     pub(crate) now: Timestamp,
     policies: Policies,
+    exceptions: Exceptions,
     /// What the operator says, where what it rests on is hidden.
     told: Told,
 }
@@ -171,6 +174,7 @@ impl Survey {
             is_broken: false,
             origins: HashMap::new(),
             policies,
+            exceptions: compat_exception::exceptions(&objects.exceptions),
             now: question.common.now(),
             told: Told::new(),
             objects,
@@ -303,19 +307,30 @@ impl Survey {
 
     /// Judges one workload on the hosts of a fleet.
     pub(crate) fn on(&self, fleet: &Fleet, item: &Item, judge: &Judge) -> Judgement {
-        let knowledge = self.knowledge(fleet, judge);
+        let exceptions = self.exceptions(item);
+        let knowledge = self.knowledge(fleet, judge, &exceptions);
         evaluate(&item.workload, &self.facts(item), &knowledge)
     }
 
     /// What the judge needs besides workloads and their images.
-    pub(crate) fn knowledge<'a>(&'a self, fleet: &'a Fleet, judge: &'a Judge) -> Knowledge<'a> {
+    pub(crate) fn knowledge<'a>(
+        &'a self,
+        fleet: &'a Fleet,
+        judge: &'a Judge,
+        exceptions: &'a [&'a Exception],
+    ) -> Knowledge<'a> {
         Knowledge {
             fleet,
             catalog: &self.catalog,
             rules: &judge.policy.rules,
             today: hostfit_crds::date(self.now),
-            exceptions: &[],
+            exceptions,
         }
+    }
+
+    /// What people accept of a workload now.
+    pub(crate) fn exceptions(&self, item: &Item) -> Vec<&Exception> {
+        self.exceptions.of(&item.namespace, &item.labels, self.now)
     }
 }
 

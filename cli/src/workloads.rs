@@ -184,6 +184,7 @@ fn table(survey: &Survey, document: &Document, common: &Common, format: Format) 
         summary.unknown
     );
     style::unknown(summary.unknown);
+    style::excepted(document);
     style::permissions(survey);
     if common.output.quiet {
         return;

@@ -1,8 +1,12 @@
 //! A survey, judged → the document of which all formats are renderings.
 
+use std::sync::Arc;
+
 use hostfit_engine::finding::{Code, Finding, plain};
 use hostfit_engine::host::Host;
 use hostfit_engine::verdict::Judgement;
+
+use kube::ResourceExt as _;
 
 use super::{Permissions, Survey};
 use crate::advice;
@@ -71,7 +75,40 @@ impl Survey {
                 judgement,
             });
         }
-        self.finish(builder)
+        let excepted: Vec<_> = self
+            .items
+            .iter()
+            .zip(judgements)
+            .flat_map(|(item, judgement)| {
+                let target = Arc::new(Target {
+                    namespace: Some(item.namespace.clone()),
+                    kind: item.target.kind.clone(),
+                    name: item.target.name.clone(),
+                    file: None,
+                });
+                let excepted = judgement.excepted.iter();
+                excepted
+                    .map(move |it| (item, target.clone(), it))
+                    .collect::<Vec<_>>()
+            })
+            .map(|(item, target, it)| {
+                let named = self.objects.exceptions.iter().find(|object| {
+                    object.namespace().as_ref() == Some(&item.namespace)
+                        && object.name_any() == it.exception
+                });
+                document::Excepted {
+                    target,
+                    finding: Arc::new(builder.finding(&it.reason, true)),
+                    exception: plain(&it.exception, TEXT),
+                    until: it.expires,
+                    reason: named.map_or_else(String::new, |it| plain(&it.spec.reason, 500)),
+                    ticket: named.and_then(|it| Some(plain(it.spec.ticket_url.as_ref()?, 2048))),
+                }
+            })
+            .collect();
+        let mut document = self.finish(builder);
+        document.excepted = excepted;
+        document
     }
 
     /// Who says what a host offers.

@@ -6,11 +6,13 @@ use std::sync::Mutex;
 
 use futures::try_join;
 use hostfit_crds::node::NodeFeature;
-use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
-use hostfit_crds::{BaseImage, CompatReport, HostProfile, NodeProfile, SupportMatrix, fleet, item};
-use k8s_openapi::ClusterResourceScope;
+use hostfit_crds::workload::{CronJobSpec, PodSpec, Pods, TemplateSpec};
+use hostfit_crds::{
+    BaseImage, CompatException, CompatReport, HostProfile, NodeProfile, SupportMatrix, fleet, item,
+};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::ListParams;
 use kube::core::object::NotUsed;
 use kube::core::{DeserializeGuard, Object};
@@ -48,7 +50,17 @@ pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
     };
     let hosts = "no host is known, and so nothing of what fits them";
     let own = "classes of hosts are named by their nodes alone";
-    let (profiles, matrices, bases, node_profiles, nodes, namespaces, reports, workloads) = try_join!(
+    let (
+        profiles,
+        matrices,
+        bases,
+        node_profiles,
+        nodes,
+        namespaces,
+        exceptions,
+        reports,
+        workloads,
+    ) = try_join!(
         lister.guarded::<HostProfile>("hostprofiles.hostfit.dev", own),
         lister.guarded::<SupportMatrix>(
             "supportmatrices.hostfit.dev",
@@ -61,7 +73,14 @@ pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
         ),
         lister.all::<Node>(Api::all(cluster.client.clone()), "nodes", hosts, PAGE),
         lister.namespaces(),
-        lister.reports(),
+        lister.namespaced::<CompatException>(
+            "compatexceptions.hostfit.dev",
+            "what people accept counts as if they did not"
+        ),
+        lister.namespaced::<CompatReport>(
+            "compatreports.hostfit.dev",
+            "what the operator found is not used, registries are asked"
+        ),
         lister.workloads(),
     )?;
     let mut objects = Objects {
@@ -71,6 +90,7 @@ pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
         bases,
         nodes,
         namespaces,
+        exceptions,
         workloads,
         ..Objects::default()
     };
@@ -220,29 +240,32 @@ impl Lister<'_> {
         Ok(namespaces.into_iter().map(labels).collect())
     }
 
-    async fn reports(&self) -> anyhow::Result<Vec<CompatReport>> {
+    /// Objects of a kind of ours in the namespaces that are meant.
+    async fn namespaced<K>(&self, what: &str, therefore: &str) -> anyhow::Result<Vec<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
         let client = self.cluster.client.clone();
         let api = match &self.cluster.namespace {
-            None => Api::<DeserializeGuard<CompatReport>>::all(client),
+            None => Api::<DeserializeGuard<K>>::all(client),
             Some(name) => Api::namespaced(client, name),
         };
-        let what = "compatreports.hostfit.dev";
-        let therefore = "what the operator found is not used, registries are asked";
         let all = self.all(api, what, therefore, PAGE).await?;
         Ok(self.readable(all, what))
     }
 
     async fn workloads(&self) -> anyhow::Result<Vec<Declared>> {
-        let template = |spec: TemplateSpec| spec.template.spec;
-        let cron = |spec: CronJobSpec| spec.job_template.spec.template.spec;
         let (a, b, c, d, e, f, g) = try_join!(
-            self.kind::<apps::Deployment, _>("deployments.apps", template),
-            self.kind::<apps::StatefulSet, _>("statefulsets.apps", template),
-            self.kind::<apps::DaemonSet, _>("daemonsets.apps", template),
-            self.kind::<apps::ReplicaSet, _>("replicasets.apps", template),
-            self.kind::<batch::Job, _>("jobs.batch", template),
-            self.kind::<batch::CronJob, _>("cronjobs.batch", cron),
-            self.kind::<core::Pod, PodSpec>("pods", |spec| spec),
+            self.kind::<apps::Deployment, TemplateSpec>("deployments.apps"),
+            self.kind::<apps::StatefulSet, TemplateSpec>("statefulsets.apps"),
+            self.kind::<apps::DaemonSet, TemplateSpec>("daemonsets.apps"),
+            self.kind::<apps::ReplicaSet, TemplateSpec>("replicasets.apps"),
+            self.kind::<batch::Job, TemplateSpec>("jobs.batch"),
+            self.kind::<batch::CronJob, CronJobSpec>("cronjobs.batch"),
+            self.kind::<core::Pod, PodSpec>("pods"),
         )?;
         let mut all: Vec<_> = [a, b, c, d, e, f, g].into_iter().flatten().collect();
         if self.cluster.namespace.is_none() {
@@ -254,10 +277,10 @@ impl Lister<'_> {
         Ok(all)
     }
 
-    async fn kind<K, S>(&self, what: &str, pod: fn(S) -> PodSpec) -> anyhow::Result<Vec<Declared>>
+    async fn kind<K, S>(&self, what: &str) -> anyhow::Result<Vec<Declared>>
     where
         K: Resource<DynamicType = ()>,
-        S: Clone + Debug + DeserializeOwned,
+        S: Pods + Clone + Debug + DeserializeOwned,
     {
         let resource = ApiResource::erase::<K>(&());
         let client = self.cluster.client.clone();
@@ -281,8 +304,9 @@ impl Lister<'_> {
                 target: item::target(&resource, &object)?,
                 generation: object.metadata.generation,
                 labels: object.metadata.labels.unwrap_or_default(),
+                pod_labels: object.spec.labels().cloned(),
                 file: None,
-                pod: pod(object.spec),
+                pod: object.spec.pod().clone(),
             })
         });
         Ok(declared.collect())

@@ -1,12 +1,13 @@
 //! Files of manifests → the workloads in them. Everything that is none is passed over; what is broken is named.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use hostfit_crds::compat_report::TargetRef;
-use hostfit_crds::workload::{CronJobSpec, PodSpec, TemplateSpec};
+use hostfit_crds::workload::{CronJobSpec, PodSpec, Pods, TemplateSpec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -151,7 +152,7 @@ impl Read {
             return failed.map_or(Ok(()), Err);
         }
         let object = Value::Object(object);
-        let pod = match pod(&object).with_context(|| named(&object))? {
+        let (pod, pod_labels) = match pod(&object).with_context(|| named(&object))? {
             Some(pod) => pod,
             // Settings of Helm and others have no kind, and are no manifests.
             None => return Ok(()),
@@ -178,6 +179,7 @@ impl Read {
             target,
             generation: None,
             labels: serde_json::from_value(labels).unwrap_or_default(),
+            pod_labels,
             file: Some(file.to_owned()),
             pod,
         });
@@ -195,26 +197,30 @@ fn named(object: &Value) -> String {
     }
 }
 
+/// A pod, and its labels where they are not those of the object.
+type Made = (PodSpec, Option<BTreeMap<String, String>>);
+
 /// The pods that an object makes; nothing if it makes none.
-fn pod(object: &Value) -> anyhow::Result<Option<PodSpec>> {
+fn pod(object: &Value) -> anyhow::Result<Option<Made>> {
     let text = |field: &str| object.get(field).and_then(Value::as_str);
     let Some(kind) = text("kind") else {
         return Ok(None);
     };
     let group = text("apiVersion").unwrap_or_default();
     let group = group.rsplit_once('/').map_or("", |(group, _)| group);
-    fn spec<S: DeserializeOwned>(object: &Value) -> anyhow::Result<S> {
+    fn pods<S: Pods + DeserializeOwned>(object: &Value) -> anyhow::Result<Made> {
         let spec = object
             .get("spec")
             .ok_or_else(|| anyhow!("it has no spec"))?;
-        Ok(serde_json::from_value(spec.clone())?)
+        let spec: S = serde_json::from_value(spec.clone())?;
+        Ok((spec.pod().clone(), spec.labels().cloned()))
     }
     let pod = match (group, kind) {
-        ("", "Pod") => spec(object)?,
+        ("", "Pod") => pods::<PodSpec>(object)?,
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
         | ("batch", "Job")
-        | ("", "ReplicationController") => spec::<TemplateSpec>(object)?.template.spec,
-        ("batch", "CronJob") => spec::<CronJobSpec>(object)?.job_template.spec.template.spec,
+        | ("", "ReplicationController") => pods::<TemplateSpec>(object)?,
+        ("batch", "CronJob") => pods::<CronJobSpec>(object)?,
         _ => return Ok(None),
     };
     Ok(Some(pod))

@@ -9,7 +9,7 @@ use hostfit_crds::item::Item;
 use hostfit_crds::node::{self, Agents, NodeFeature};
 use hostfit_crds::seen::Seen;
 use hostfit_crds::workload::PodSpec;
-use hostfit_crds::{BaseImage, HostProfile, NodeProfile, SupportMatrix};
+use hostfit_crds::{BaseImage, CompatException, HostProfile, NodeProfile, SupportMatrix};
 use hostfit_engine::landing::Fleet;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
@@ -28,6 +28,7 @@ pub(crate) struct Objects {
     pub(crate) bases: Vec<BaseImage>,
     /// Labels of the namespaces.
     pub(crate) namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) exceptions: Vec<CompatException>,
     pub(crate) workloads: Vec<Declared>,
 }
 
@@ -88,6 +89,9 @@ pub(crate) struct Declared {
     pub(crate) generation: Option<i64>,
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,
+    /// Labels of its pods, where they are not its own.
+    #[serde(default)]
+    pub(crate) pod_labels: Option<BTreeMap<String, String>>,
     /// The file that it stands in.
     #[serde(default)]
     pub(crate) file: Option<String>,
@@ -101,7 +105,7 @@ impl Declared {
             namespace: self.namespace.clone(),
             target: self.target.clone(),
             generation: self.generation,
-            labels: self.labels.clone(),
+            labels: self.pod_labels.as_ref().unwrap_or(&self.labels).clone(),
             workload: self.pod.clone().into(),
         }
     }
