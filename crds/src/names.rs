@@ -16,6 +16,9 @@ pub const EXCEPTED: &str = "hostfit.dev/excepted";
 /// Name of the CompatReport: annotation of a pod.
 pub const REPORT: &str = "hostfit.dev/report";
 
+/// Whether it was kept away from hosts that do not fit: annotation of a pod.
+pub const STEERING: &str = "hostfit.dev/steering";
+
 /// Name of the HostProfile: label of a node. The join between nodes and profiles.
 pub const HOST_PROFILE: &str = "hostfit.dev/host-profile";
 /// Distribution: label of a node.

@@ -55,6 +55,9 @@ pub struct SupportMatrixSpec {
     /// Warn: an image that already ran well in the namespace is warned of and not refused, so that no drain or restart
     /// takes a workload away. Deny: it is refused as any other.
     pub existing_workloads: ExistingWorkloads,
+    /// Keep new pods away from hosts that do not fit, where another one does: a required node affinity on the label
+    /// hostfit.dev/host-profile is added. Not in mode Audit, and never because of what is unknown or only possible.
+    pub steer: bool,
     /// What to do about what could not be told.
     pub unknown_policy: UnknownPolicy,
     /// The version of the built-in rules that may refuse, such as 2026.11.2: what later versions bring only warns. latest
@@ -88,6 +91,7 @@ impl Default for SupportMatrixSpec {
             ],
             host_policy: HostPolicy::default(),
             existing_workloads: ExistingWorkloads::default(),
+            steer: false,
             unknown_policy: UnknownPolicy::default(),
             rules_version: None,
             exception_codes: vec!["*".to_owned()],

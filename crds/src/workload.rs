@@ -2,6 +2,7 @@
 //!
 //! Unknown fields and values are tolerated: a newer API server may send them.
 
+mod affinity;
 mod container;
 mod ran;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use hostfit_engine::workload as engine;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::affinity::Affinity;
 pub use self::ran::PodStatus;
 
 use self::container::{Common, Container, HostAccess, SecurityContext};
@@ -42,6 +44,13 @@ pub struct PodSpec {
     host_network: bool,
 }
 
+impl PodSpec {
+    /// Its affinity, for who adds to it.
+    pub fn affinity(&self) -> Option<&Affinity> {
+        self.affinity.as_ref()
+    }
+}
+
 /// Absent, null and empty mean the same in the Kubernetes API.
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -71,43 +80,6 @@ struct HostPath {
 #[serde(default)]
 struct VolumeImage {
     reference: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Affinity {
-    node_affinity: Option<NodeAffinity>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct NodeAffinity {
-    required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct NodeSelector {
-    #[serde(deserialize_with = "null_is_default")]
-    node_selector_terms: Vec<Term>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Term {
-    #[serde(deserialize_with = "null_is_default")]
-    match_expressions: Vec<Requirement>,
-    #[serde(deserialize_with = "null_is_default")]
-    match_fields: Vec<Requirement>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct Requirement {
-    key: String,
-    operator: String,
-    #[serde(deserialize_with = "null_is_default")]
-    values: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -155,52 +127,15 @@ impl From<PodSpec> for engine::Workload {
         let ephemeral = spec.ephemeral_containers.into_iter();
         images.extend(ephemeral.map(container(engine::Role::EphemeralContainer)));
         images.extend(spec.volumes.into_iter().filter_map(volume));
-        let required = spec
-            .affinity
-            .and_then(|affinity| affinity.node_affinity)
-            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution);
         Self {
             images,
             placement: engine::Placement {
                 node_name: spec.node_name.filter(|name| !name.is_empty()),
                 node_selector: spec.node_selector,
-                terms: required.map(|selector| {
-                    selector
-                        .node_selector_terms
-                        .into_iter()
-                        .map(Into::into)
-                        .collect()
-                }),
+                terms: spec.affinity.and_then(Affinity::required),
                 tolerations: spec.tolerations.into_iter().map(Into::into).collect(),
                 runtime_class: spec.runtime_class_name.filter(|name| !name.is_empty()),
             },
-        }
-    }
-}
-
-impl From<Term> for engine::Term {
-    fn from(term: Term) -> Self {
-        Self {
-            labels: term.match_expressions.into_iter().map(Into::into).collect(),
-            names: term.match_fields.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<Requirement> for engine::Requirement {
-    fn from(requirement: Requirement) -> Self {
-        Self {
-            key: requirement.key,
-            operator: match requirement.operator.as_str() {
-                "In" => engine::Operator::In,
-                "NotIn" => engine::Operator::NotIn,
-                "Exists" => engine::Operator::Exists,
-                "DoesNotExist" => engine::Operator::DoesNotExist,
-                "Gt" => engine::Operator::Gt,
-                "Lt" => engine::Operator::Lt,
-                _ => engine::Operator::Unheard,
-            },
-            values: requirement.values,
         }
     }
 }

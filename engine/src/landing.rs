@@ -72,6 +72,15 @@ impl Fleet {
         classes.filter(move |class| class.host.is_some() && class.host == index)
     }
 
+    /// The classes of nodes that the placement allows, each with its host once it is profiled.
+    pub fn admitting(&self, placement: &Placement) -> impl Iterator<Item = Admitting<'_>> {
+        let admitting = self.classes.iter().filter(|class| class.admits(placement));
+        admitting.map(|class| Admitting {
+            host: class.host.and_then(|index| self.hosts.get(index)),
+            labels: &class.labels,
+        })
+    }
+
     /// The hosts that the placement allows, in the order of the fleet.
     pub fn landing(&self, placement: &Placement) -> Landing<'_> {
         let mut admitted = BTreeSet::new();
@@ -92,6 +101,15 @@ impl Fleet {
             unprofiled,
         }
     }
+}
+
+/// A class of nodes that would take a pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitting<'a> {
+    /// Its host; `None` while the operator has not yet profiled the nodes.
+    pub host: Option<&'a Host>,
+    /// Its labels, without the hostname.
+    pub labels: &'a BTreeMap<String, String>,
 }
 
 /// Where one pod may land.
@@ -153,8 +171,7 @@ impl NodeClass {
     }
 
     fn term(&self, term: &Term, node: Option<&(String, Option<String>)>) -> bool {
-        let empty = term.labels.is_empty() && term.names.is_empty();
-        !empty && self.requirements(term, node)
+        !term.is_empty() && self.requirements(term, node)
     }
 
     fn requirements(&self, term: &Term, node: Option<&(String, Option<String>)>) -> bool {

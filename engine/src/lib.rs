@@ -6,6 +6,7 @@
 //! ImageRef ──(a registry)──▶ Fact<ImageFacts> ──Catalog::lineage──▶ what the image stands on
 //! nodes    ──(a cluster)───▶ Fleet            ──Fleet::landing────▶ hosts that the pod may land on
 //! images × hosts × Rules   ──matrix::evaluate─────────────────────▶ Judgement (what Exceptions accept does not count)
+//! Judgement × Fleet        ──steering::steering──────────────────▶ hosts that the pod is kept away from
 //! Judgement × Policy       ──policy::decide───────────────────────▶ Decision
 //! one host for another     ──plan::Move───────────────────────────▶ what breaks, and what to do first
 //! ```
@@ -27,6 +28,7 @@ pub mod os_release;
 pub mod package;
 pub mod plan;
 pub mod policy;
+pub mod steering;
 pub mod tables;
 pub mod verdict;
 pub mod version;

@@ -99,6 +99,8 @@ pub struct Policy {
     pub host_policy: HostPolicy,
     /// What becomes of images that have already run.
     pub existing_workloads: ExistingWorkloads,
+    /// Whether pods are kept away from hosts that do not fit, where another one does.
+    pub steer: bool,
     /// What to do about an image that cannot be read (HF901, 902, 903, 905 to 908).
     pub image_unreadable: Response,
     /// What to do if a fact of the host is missing (HF904).
@@ -115,6 +117,7 @@ impl Policy {
             namespace_overrides: NamespaceOverrides::None,
             host_policy: HostPolicy::AnyReachable,
             existing_workloads: ExistingWorkloads::Warn,
+            steer: false,
             image_unreadable: Response::Warn,
             host_unknown: Response::Allow,
             rules: Rules {
@@ -128,7 +131,8 @@ impl Policy {
     }
 
     /// Two matrices on one namespace: the stricter of each setting, all packs, all rows, and only the exceptions that both
-    /// allow.
+    /// allow. One that
+    /// steers is enough.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.rules.packs.extend(other.rules.packs);
@@ -142,6 +146,7 @@ impl Policy {
             namespace_overrides: self.namespace_overrides.min(other.namespace_overrides),
             host_policy: self.host_policy.max(other.host_policy),
             existing_workloads: self.existing_workloads.max(other.existing_workloads),
+            steer: self.steer || other.steer,
             image_unreadable: self.image_unreadable.max(other.image_unreadable),
             host_unknown: self.host_unknown.max(other.host_unknown),
             rules: self.rules,

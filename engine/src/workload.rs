@@ -192,6 +192,13 @@ pub struct Term {
     pub names: Vec<Requirement>,
 }
 
+impl Term {
+    /// Nothing is demanded: such a term matches no node.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.names.is_empty()
+    }
+}
+
 /// A requirement on one label or field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Requirement {

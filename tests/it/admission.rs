@@ -9,6 +9,7 @@ mod policy;
 mod readiness;
 mod review;
 mod stand;
+mod steering;
 mod templates;
 mod updates;
 mod words;

@@ -1,23 +1,19 @@
 //! The pipeline of admission, and its deadline: read → ask for all images at once → judge → decide.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostfit_crds::policies::Judge;
 use hostfit_engine::fact::{Fact, Gap};
-use hostfit_engine::policy::{Decision, Mode, decide};
-use hostfit_engine::verdict::{Judgement, User};
-use hostfit_engine::workload::{Workload, WorkloadImage};
+use hostfit_engine::image::Digest;
+use hostfit_engine::workload::WorkloadImage;
 use hostfit_registry::{Credentials, Platforms, PullSecrets, Registry, SharedFacts};
 use tokio::time::Instant;
 
-use crate::memo::Question;
-use crate::metrics::{Lookup, Metrics};
+use crate::metrics::{Lookup, Metrics, Route};
+use crate::question::{Question, Verdict};
 use crate::ran::Reports;
 use crate::review::Request;
 use crate::snapshot::{Snapshot, World};
-use crate::subject::{Kind, Metadata};
 
 /// Images of one pod that are asked for. Beyond them the answer is "not inspected", never a guess.
 const MOST_IMAGES: usize = 64;
@@ -33,38 +29,6 @@ pub(crate) struct Admission {
     pub(crate) metrics: Arc<Metrics>,
     /// For every reference that is none: the finding is the reference itself.
     unreadable: SharedFacts,
-}
-
-/// A pod or template that was judged.
-pub(crate) struct Judged {
-    pub(crate) kind: Kind,
-    pub(crate) metadata: Option<Metadata>,
-    pub(crate) judgement: Arc<Judgement>,
-    pub(crate) decision: Decision,
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) judge: Arc<Judge>,
-    /// A controller makes it now, of an object that was judged before or is not ours to judge: nobody reads warnings.
-    pub(crate) is_unattended: bool,
-    name: Option<String>,
-}
-
-impl Judged {
-    /// Name of the object; what it will begin with, if it has none yet.
-    pub(crate) fn name(&self) -> &str {
-        let metadata = self.metadata.as_ref();
-        let own = metadata.and_then(|it| it.name.as_deref().or(it.generate_name.as_deref()));
-        self.name.as_deref().or(own).unwrap_or("(unnamed)")
-    }
-}
-
-/// What came of a review.
-pub(crate) enum Verdict {
-    /// Not for us to say: another kind, an excluded namespace, an update that leaves images and placement alone.
-    NotJudged,
-    /// The object cannot be read.
-    Unreadable(Kind),
-    /// It was judged.
-    Judged(Box<Judged>),
 }
 
 /// How the images of one pod are asked for.
@@ -99,83 +63,27 @@ impl Admission {
     }
 
     /// Judges the object of a review. No API call, and no wait unless an image is new.
-    pub(crate) async fn judge(&self, request: &Request<'_>) -> Verdict {
-        let Some((kind, object)) = request.kind().zip(request.object) else {
-            return Verdict::NotJudged;
-        };
+    pub(crate) async fn judge(&self, route: Route, request: &Request<'_>) -> Verdict {
         let namespace = request.namespace.as_deref().unwrap_or_default();
         // The chart keeps our own pods out; whoever registers us otherwise must not lock us out.
-        if namespace == self.namespace {
+        if request.kind().is_none() || namespace == self.namespace {
             return Verdict::NotJudged;
         }
         // One deadline for all that has to be waited for.
         let deadline = Instant::now() + self.patience;
         let snapshot = self.world.knowing(namespace, deadline).await;
-        let judge = snapshot.judge(namespace).clone();
-        if matches!(judge.mode, Mode::Off | Mode::Audit) {
-            return Verdict::NotJudged;
-        }
-        let Ok(subject) = kind.read(object.get()) else {
-            return Verdict::Unreadable(kind);
+        let question = match Question::of(route, request, snapshot) {
+            Ok(question) => question,
+            Err(verdict) => return verdict,
         };
-        let (metadata, of_template) = (subject.metadata, subject.template_labels);
-        if metadata.as_ref().is_some_and(|it| request.is_mirror(it)) {
-            return Verdict::NotJudged;
-        }
-        let mut workload = Workload::from(subject.pod);
-        let before = request.before().and_then(|old| kind.read(old.get()).ok());
-        let is_update = before.is_some();
-        if let Some(before) = before {
-            match changed(workload, &before.pod.into(), kind) {
-                Some(changed) => workload = changed,
-                None => return Verdict::NotJudged,
-            }
-        }
-        // Whoever fills in a template has not done so yet: its pods will be judged.
-        let mode = match kind.is_template() && workload.has_placeholders() {
-            true => judge.mode.min(Mode::Warn),
-            false => judge.mode,
-        };
+        let images = &question.workload.images;
         let facts = self
-            .facts(&workload.images, namespace, &snapshot, deadline)
+            .facts(images, namespace, &question.snapshot, deadline)
             .await;
         // The only clock that the judgement knows is asked here.
         let now = jiff::Timestamp::now();
-        let workload = Arc::new(workload);
-        let none = BTreeMap::new();
-        let of_pod = metadata.as_ref().and_then(|it| it.labels.as_ref());
-        let judgement = snapshot.evaluate(Question {
-            workload: workload.clone(),
-            facts: facts.clone(),
-            judge: &judge,
-            namespace,
-            labels: match kind.is_template() {
-                true => &of_template,
-                false => of_pod.unwrap_or(&none),
-            },
-            now,
-        });
-        let already_ran = |user: &User| {
-            let mut images = workload.images.iter().zip(facts.iter());
-            let image = images.find(|(image, _)| (image.role, &image.name) == (user.0, &user.1));
-            let facts = image.and_then(|(_, facts)| facts.value());
-            facts.is_some_and(|facts| self.reports.tell_that(&facts.digest, namespace))
-        };
-        let decision = decide(&judgement, &judge.policy, mode, already_ran);
-        Verdict::Judged(Box::new(Judged {
-            kind,
-            name: request
-                .name
-                .as_deref()
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned),
-            is_unattended: !is_update && metadata.as_ref().is_some_and(Metadata::is_owned),
-            metadata,
-            judgement,
-            decision,
-            snapshot,
-            judge,
-        }))
+        let already_ran = |digest: &Digest| self.reports.tell_that(digest, namespace);
+        Verdict::Judged(Box::new(question.answer(&facts, now, already_ran)))
     }
 
     /// What is known of each image, by the deadline at the latest. All are asked for at once.
@@ -247,17 +155,4 @@ impl Admission {
         });
         futures::future::join_all(fetches).await;
     }
-}
-
-/// What an update answers for; nothing if it touches neither images nor placement.
-fn changed(workload: Workload, before: &Workload, kind: Kind) -> Option<Workload> {
-    let moves = workload.placement != before.placement;
-    let new = workload.clone().without_images_of(before);
-    let brings = !new.images.is_empty();
-    if kind.is_template() {
-        // Its next pods start with all images, wherever they may land then.
-        return (brings || moves).then_some(workload);
-    }
-    // A pod runs where it is: it answers for what it changes, not for what runs already.
-    brings.then_some(new)
 }

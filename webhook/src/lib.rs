@@ -23,6 +23,7 @@ mod memo;
 mod message;
 mod metrics;
 mod patch;
+mod question;
 mod ran;
 mod respond;
 mod review;

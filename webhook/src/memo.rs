@@ -46,7 +46,7 @@ struct Entry {
 }
 
 /// A workload, and what else decides about it.
-pub(crate) struct Question<'a> {
+pub(crate) struct Case<'a> {
     pub(crate) workload: Arc<Workload>,
     pub(crate) facts: Arc<[SharedFacts]>,
     pub(crate) judge: &'a Arc<Judge>,
@@ -58,15 +58,15 @@ pub(crate) struct Question<'a> {
 
 impl Snapshot {
     /// Judges a workload, or remembers what was judged.
-    pub(crate) fn evaluate(&self, question: Question<'_>) -> Arc<Judgement> {
-        let Question {
+    pub(crate) fn evaluate(&self, case: Case<'_>) -> Arc<Judgement> {
+        let Case {
             workload,
             facts,
             judge,
             namespace,
             labels,
             now,
-        } = question;
+        } = case;
         let today = hostfit_crds::date(now);
         let exceptions = self.exceptions.of(namespace, labels, now);
         let address = |it: &&Exception| std::ptr::from_ref(*it).addr();

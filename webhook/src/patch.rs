@@ -70,16 +70,19 @@ pub(crate) struct Said<'a> {
     pub(crate) codes: &'a str,
     pub(crate) excepted: &'a str,
     pub(crate) report: Option<String>,
+    /// Where it is kept away from, or why not.
+    pub(crate) steering: Option<String>,
 }
 
 /// Our annotations of a pod.
-pub(crate) fn wanted(said: &Said<'_>) -> [(&'static str, Option<String>); 4] {
+pub(crate) fn wanted(said: &Said<'_>) -> [(&'static str, Option<String>); 5] {
     let listed = |codes: &str| (!codes.is_empty()).then(|| codes.to_owned());
     [
         (names::VERDICT, Some(said.verdict.to_owned())),
         (names::FINDINGS, listed(said.codes)),
         (names::EXCEPTED, listed(said.excepted)),
         (names::REPORT, said.report.clone()),
+        (names::STEERING, said.steering.clone()),
     ]
 }
 
@@ -88,12 +91,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn warned() -> [(&'static str, Option<String>); 4] {
+    fn warned() -> [(&'static str, Option<String>); 5] {
         wanted(&Said {
             verdict: "Warn",
             codes: "HF501",
             excepted: "",
             report: None,
+            steering: None,
         })
     }
 

@@ -7,10 +7,10 @@ use hostfit_engine::policy::{Decision, Refusal};
 use hostfit_engine::verdict::{Judgement, Reason};
 use serde::Serialize;
 
-use crate::admit::Judged;
 use crate::message;
 use crate::metrics::Outcome;
-use crate::patch;
+use crate::patch::{self, Operation};
+use crate::question::Judged;
 use crate::subject::Kind;
 
 /// The body of an answer.
@@ -86,34 +86,17 @@ pub(crate) fn allow_with<'a>(uid: &'a str, warning: &str) -> Answer<'a> {
     })
 }
 
-/// The answer of /mutate: annotations. It never refuses and never warns: /validate judges the final state.
+/// The answer of /mutate: annotations, and the affinity that steers. It never refuses and never warns: /validate judges
+/// the final state.
 pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answer<'a>, Outcome) {
-    let ignored = matches!(judged.decision, Decision::Ignore);
-    // A patch on an object without metadata would not apply, and fail the user's request. Templates belong to people.
-    let annotated = annotate && !ignored && judged.kind == Kind::Pod;
-    let Some(metadata) = judged.metadata.as_ref().filter(|_| annotated) else {
-        return (
-            allow(uid),
-            if ignored {
-                Outcome::Ignore
-            } else {
-                Outcome::Allow
-            },
-        );
+    if matches!(judged.decision, Decision::Ignore) {
+        return (allow(uid), Outcome::Ignore);
+    }
+    // Templates belong to people.
+    let operations = match judged.kind.is_template() {
+        true => Vec::new(),
+        false => operations(judged, annotate),
     };
-    let Judgement {
-        verdict,
-        reasons,
-        excepted,
-        ..
-    } = judged.judgement.as_ref();
-    let wanted = patch::wanted(&patch::Said {
-        verdict: verdict.as_str(),
-        codes: &codes(reasons),
-        excepted: &codes(excepted.iter().map(|it| &it.reason)),
-        report: metadata.report(judged.kind),
-    });
-    let operations = patch::annotations(metadata.annotations.as_ref(), &wanted);
     let patch = match operations.is_empty() {
         true => None,
         false => serde_json::to_vec(&operations)
@@ -128,6 +111,34 @@ pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answ
         ..Response::default()
     };
     (answer(response), Outcome::Allow)
+}
+
+/// What /mutate changes of a pod; nothing if it is as it should be.
+pub(crate) fn operations(judged: &Judged, annotate: bool) -> Vec<Operation> {
+    let affinity = judged.affinity.iter();
+    let affinity = affinity.map(|(path, value)| Operation::Add {
+        path: path.clone(),
+        value: value.clone(),
+    });
+    // A patch on an object without metadata would not apply, and fail the user's request.
+    let Some(metadata) = judged.metadata.as_ref().filter(|_| annotate) else {
+        return affinity.collect();
+    };
+    let Judgement {
+        verdict,
+        reasons,
+        excepted,
+        ..
+    } = judged.judgement.as_ref();
+    let wanted = patch::wanted(&patch::Said {
+        verdict: verdict.as_str(),
+        codes: &codes(reasons),
+        excepted: &codes(excepted.iter().map(|it| &it.reason)),
+        report: metadata.report(judged.kind),
+        steering: judged.steering.clone(),
+    });
+    let annotations = patch::annotations(metadata.annotations.as_ref(), &wanted);
+    annotations.into_iter().chain(affinity).collect()
 }
 
 /// The codes of the findings, each once, worst first.

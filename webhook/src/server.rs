@@ -12,8 +12,9 @@ use axum::routing::post;
 use tokio::sync::Semaphore;
 use tracing::debug;
 
-use crate::admit::{Admission, Verdict};
+use crate::admit::Admission;
 use crate::metrics::{Outcome, Route};
+use crate::question::Verdict;
 use crate::respond::{self, Answer};
 use crate::review::Review;
 
@@ -109,7 +110,7 @@ impl Server {
         let request = &review.request;
         let uid = &*request.uid;
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        let (answer, outcome) = match self.admission.judge(request).await {
+        let (answer, outcome) = match self.admission.judge(route, request).await {
             Verdict::NotJudged => (respond::allow(uid), Outcome::Ignore),
             Verdict::Unreadable(kind) => {
                 let warning = format!(

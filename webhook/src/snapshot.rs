@@ -66,7 +66,7 @@ impl Snapshot {
         Self::build(&known, &Policies::default())
     }
 
-    fn build(known: &Known, policies: &Policies) -> Self {
+    pub(crate) fn build(known: &Known, policies: &Policies) -> Self {
         let Known {
             nodes,
             namespaces,
@@ -186,13 +186,13 @@ struct Stores {
 }
 
 /// What a snapshot is made of.
-struct Known {
-    nodes: Vec<Arc<Node>>,
-    namespaces: Vec<Arc<Namespace>>,
-    profiles: Vec<Arc<HostProfile>>,
-    node_profiles: Vec<Arc<NodeProfile>>,
-    bases: Vec<Arc<BaseImage>>,
-    exceptions: Vec<Arc<CompatException>>,
+pub(crate) struct Known {
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) namespaces: Vec<Arc<Namespace>>,
+    pub(crate) profiles: Vec<Arc<HostProfile>>,
+    pub(crate) node_profiles: Vec<Arc<NodeProfile>>,
+    pub(crate) bases: Vec<Arc<BaseImage>>,
+    pub(crate) exceptions: Vec<Arc<CompatException>>,
 }
 
 impl Stores {

@@ -130,6 +130,12 @@ impl Metadata {
         self.controller().is_some()
     }
 
+    /// Whether it is a pod that belongs to its node.
+    pub(crate) fn is_of_a_daemon_set(&self) -> bool {
+        self.controller()
+            .is_some_and(|owner| owner.kind == "DaemonSet")
+    }
+
     fn controller(&self) -> Option<&Owner> {
         let mut owners = self.owner_references.iter().flatten();
         owners.find(|owner| owner.controller == Some(true))

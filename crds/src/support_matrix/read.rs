@@ -99,6 +99,7 @@ impl TryFrom<&SupportMatrixSpec> for policy::Policy {
                 ExistingWorkloads::Warn => policy::ExistingWorkloads::Warn,
                 ExistingWorkloads::Deny => policy::ExistingWorkloads::Deny,
             },
+            steer: spec.steer,
             image_unreadable: response(spec.unknown_policy.image_unreadable),
             host_unknown: response(spec.unknown_policy.host_unknown),
             rules: policy::Rules {
