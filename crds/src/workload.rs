@@ -35,6 +35,9 @@ pub struct PodSpec {
     #[serde(deserialize_with = "null_is_default")]
     tolerations: Vec<Toleration>,
     runtime_class_name: Option<String>,
+    service_account_name: Option<String>,
+    #[serde(deserialize_with = "null_is_default")]
+    image_pull_secrets: Vec<SecretReference>,
     #[serde(deserialize_with = "null_is_default")]
     security_context: SecurityContext,
     host_users: Option<bool>,
@@ -44,7 +47,34 @@ pub struct PodSpec {
     host_network: bool,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct SecretReference {
+    name: Option<String>,
+}
+
+/// What tells which pull secrets a pod has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PullSecretNames {
+    /// Its service account.
+    pub account: String,
+    /// Those that it names itself.
+    pub own: Vec<String>,
+}
+
 impl PodSpec {
+    /// Which pull secrets the pod has.
+    pub fn pull_secrets(&self) -> PullSecretNames {
+        let account = self.service_account_name.as_deref();
+        let account = account.filter(|name| !name.is_empty());
+        let own = self.image_pull_secrets.iter();
+        let own = own.filter_map(|it| it.name.clone().filter(|name| !name.is_empty()));
+        PullSecretNames {
+            account: account.unwrap_or("default").to_owned(),
+            own: own.collect(),
+        }
+    }
+
     /// Its affinity, for who adds to it.
     pub fn affinity(&self) -> Option<&Affinity> {
         self.affinity.as_ref()

@@ -82,6 +82,15 @@ pub enum Gap {
         /// Registry, as in the image reference.
         registry: String,
     },
+    /// HF901: the registry refused, and a pull secret that the pod names was not shown to it.
+    SecretNotRead {
+        /// Registry, as in the image reference.
+        registry: String,
+        /// Namespace and name of the secret.
+        secret: String,
+        /// Why not.
+        why: Withheld,
+    },
     /// HF902: the registry limits our rate (429).
     RateLimited {
         /// Registry, as in the image reference.
@@ -127,6 +136,19 @@ pub enum Gap {
     NoHost,
     /// HF909: nodes that have no profile yet would take the pod.
     NotProfiled,
+}
+
+/// Why a pull secret that a pod names is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Withheld {
+    /// Nobody has permitted to read those of its namespace.
+    NotPermitted,
+    /// There is none of this name that holds a login.
+    NotThere,
+    /// Those of its namespace have not been listed yet.
+    NotYet,
+    /// It is malformed.
+    Unusable,
 }
 
 /// Coarse reasons for HF907.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::fact::{Evidence, Gap, Unreachable};
+use crate::fact::{Evidence, Gap, Unreachable, Withheld};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident: $title:literal,)*) => {
@@ -298,7 +298,7 @@ impl Gap {
     /// The code under which people read of this gap.
     pub fn code(&self) -> Code {
         match self {
-            Self::Unauthorized { .. } => Code::HF901,
+            Self::Unauthorized { .. } | Self::SecretNotRead { .. } => Code::HF901,
             Self::RateLimited { .. } => Code::HF902,
             Self::NothingTells | Self::ImageFactMissing { .. } => Code::HF903,
             Self::HostFactMissing { .. } => Code::HF904,
@@ -318,6 +318,34 @@ impl Gap {
                 None,
                 "name a pull secret for it in registry.listed, or make the repository readable",
             ),
+            Self::SecretNotRead {
+                registry,
+                secret,
+                why,
+            } => {
+                let (is, fix) = match why {
+                    Withheld::NotPermitted => (
+                        "is outside registry.pullSecretNamespaces",
+                        "add the pod's namespace to registry.pullSecretNamespaces",
+                    ),
+                    Withheld::NotThere => (
+                        "is not there",
+                        "make it with kubectl create secret docker-registry, in the pod's namespace",
+                    ),
+                    Withheld::NotYet => (
+                        "has not been read yet",
+                        "look again in a minute; if it stays so, read the log of hostfit about this namespace",
+                    ),
+                    Withheld::Unusable => (
+                        "holds no login",
+                        "make it again with kubectl create secret docker-registry",
+                    ),
+                };
+                let image = format!(
+                    "not checked: pull secret {secret} {is}, and registry {registry} refused access"
+                );
+                (image, None, fix)
+            }
             Self::RateLimited { registry } => (
                 format!("not checked: registry {registry} limits our rate"),
                 None,

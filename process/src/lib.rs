@@ -17,6 +17,7 @@ pub mod http;
 pub mod lease;
 pub mod log;
 pub mod metrics;
+mod pull_secrets;
 pub mod tasks;
 pub mod watch;
 
@@ -25,5 +26,6 @@ pub use duration::duration;
 pub use error::Error;
 pub use http::{Drain, Limits};
 pub use lease::{Lease, LeaseLost};
+pub use pull_secrets::{Looked, PodSecrets, PullSecret};
 pub use tasks::{Shutdown, Tasks};
 pub use watch::{Changed, Guarded, Watched};

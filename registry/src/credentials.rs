@@ -24,6 +24,16 @@ pub enum PullSecret<'a> {
     DockerCfg(&'a [u8]),
 }
 
+impl<'a> PullSecret<'a> {
+    /// Of the older form, or of the current one.
+    pub fn new(is_legacy: bool, data: &'a [u8]) -> Self {
+        match is_legacy {
+            true => Self::DockerCfg(data),
+            false => Self::DockerConfigJson(data),
+        }
+    }
+}
+
 /// Credentials of a pod or a namespace. Cheap to clone; `Debug` shows how many, and no content.
 #[derive(Clone)]
 pub struct Credentials(Arc<[Entry]>);
@@ -39,6 +49,7 @@ pub(crate) enum Login {
     IdentityToken(String),
 }
 
+#[derive(Clone)]
 struct Entry {
     pattern: Pattern,
     login: Login,
@@ -67,9 +78,20 @@ impl Credentials {
             })?;
             entries.extend(found);
         }
+        Ok(Self::of(entries))
+    }
+
+    fn of(mut entries: Vec<Entry>) -> Self {
         // Stable, so that the order of the secrets decides between equal keys.
-        entries.sort_by(|a: &Entry, b: &Entry| b.pattern.key.cmp(&a.pattern.key));
-        Ok(Self(entries.into()))
+        entries.sort_by(|a, b| b.pattern.key.cmp(&a.pattern.key));
+        Self(entries.into())
+    }
+
+    /// These and, before them among equals, those of `others`.
+    #[must_use]
+    pub(crate) fn after<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> Self {
+        let others = others.into_iter().flat_map(|it| it.0.iter());
+        Self::of(others.chain(self.0.iter()).cloned().collect())
     }
 
     /// The ways to log in for a repository, best first, without the anonymous one.
@@ -156,6 +178,7 @@ impl Login {
 }
 
 /// A key of `auths`: labels of a host that may be globs, a port, a prefix of the path.
+#[derive(Clone)]
 struct Pattern {
     /// What the kubelet sorts by.
     key: String,

@@ -98,10 +98,7 @@ fn read(folder: &Path) -> Result<Credentials, Error> {
         contents.extend(legacy.map(|bytes| (name, bytes, true)));
     }
     let usable = contents.iter().filter_map(|(name, bytes, legacy)| {
-        let secret = match legacy {
-            false => PullSecret::DockerConfigJson(bytes),
-            true => PullSecret::DockerCfg(bytes),
-        };
+        let secret = PullSecret::new(*legacy, bytes);
         // One bad Secret must not take the others away, nor keep a process from starting.
         match Credentials::parse([secret]) {
             Ok(_) => Some(secret),

@@ -6,6 +6,7 @@ mod existing;
 mod images;
 mod pods;
 mod policy;
+mod pull_secrets;
 mod readiness;
 mod review;
 mod stand;

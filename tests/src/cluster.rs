@@ -43,10 +43,14 @@ pub enum Kind {
     CompatReport,
     /// `compatexceptions.hostfit.dev`
     CompatException,
+    /// `secrets`, of one namespace
+    Secret,
+    /// `serviceaccounts`, of one namespace
+    ServiceAccount,
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind that is not of one namespace.
     pub const ALL: [Self; 9] = [
         Self::Node,
         Self::Namespace,
@@ -71,6 +75,8 @@ impl Kind {
             Self::ImageProfile => "imageprofiles",
             Self::CompatReport => "compatreports",
             Self::CompatException => "compatexceptions",
+            Self::Secret => "secrets",
+            Self::ServiceAccount => "serviceaccounts",
         }
     }
 
@@ -85,12 +91,14 @@ impl Kind {
             Self::ImageProfile => "ImageProfile",
             Self::CompatReport => "CompatReport",
             Self::CompatException => "CompatException",
+            Self::Secret => "Secret",
+            Self::ServiceAccount => "ServiceAccount",
         }
     }
 
     fn api_version(self) -> &'static str {
         match self {
-            Self::Node | Self::Namespace => "v1",
+            Self::Node | Self::Namespace | Self::Secret | Self::ServiceAccount => "v1",
             Self::HostProfile
             | Self::NodeProfile
             | Self::BaseImage
@@ -109,6 +117,52 @@ impl Kind {
         Self::ALL
             .into_iter()
             .find(|kind| path.strip_prefix(&group(kind)) == Some(kind.plural()))
+    }
+
+    fn of_plural(plural: &str) -> Option<Self> {
+        let namespaced = [Self::Secret, Self::ServiceAccount];
+        namespaced.into_iter().find(|it| it.plural() == plural)
+    }
+}
+
+/// What is listed or watched.
+#[derive(Clone)]
+struct Scope {
+    kind: Kind,
+    namespace: Option<String>,
+    /// Of Secrets.
+    type_: Option<String>,
+}
+
+impl Scope {
+    fn of(path: &str, query: &HashMap<String, String>) -> Option<Self> {
+        let inside = path.strip_prefix("/api/v1/namespaces/");
+        let (kind, namespace) = match inside.and_then(|it| it.split_once('/')) {
+            Some((namespace, plural)) => (Kind::of_plural(plural)?, Some(namespace.to_owned())),
+            None => (Kind::of_path(path)?, None),
+        };
+        let selector = query.get("fieldSelector");
+        let type_ = selector.and_then(|it| it.strip_prefix("type="));
+        Some(Self {
+            kind,
+            namespace,
+            type_: type_.map(str::to_owned),
+        })
+    }
+
+    fn admits(&self, object: &Value) -> bool {
+        let is = |path: &str, wanted: &Option<String>| {
+            let own = object.pointer(path).and_then(Value::as_str);
+            wanted.is_none() || own == wanted.as_deref()
+        };
+        is("/metadata/namespace", &self.namespace) && is("/type", &self.type_)
+    }
+
+    fn name(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} in {namespace}", self.kind.plural()),
+            None => self.kind.plural().to_owned(),
+        }
     }
 }
 
@@ -150,6 +204,7 @@ struct Store {
 struct Event {
     version: u64,
     kind: Kind,
+    object: Value,
     line: Bytes,
 }
 
@@ -195,7 +250,13 @@ impl FakeCluster {
         mark(&mut object, store.version);
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
         let name = name.expect("every object has a name").to_owned();
-        let key = (kind, name);
+        let namespace = object
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str);
+        let key = match namespace {
+            Some(namespace) => (kind, format!("{namespace}/{name}")),
+            None => (kind, name),
+        };
         let old = store.objects.insert(key, object.clone());
         let change = if old.is_some() { "MODIFIED" } else { "ADDED" };
         store.tell(kind, change, &object);
@@ -203,7 +264,7 @@ impl FakeCluster {
         self.shared.changed.send_replace(());
     }
 
-    /// Deletes an object.
+    /// Deletes an object: of a namespace, by `namespace/name`.
     pub fn delete(&self, kind: Kind, name: &str) {
         let mut store = self.shared.lock();
         store.version += 1;
@@ -254,6 +315,7 @@ impl Store {
         self.events.push(Event {
             version: self.version,
             kind,
+            object: object.clone(),
             line: line.into(),
         });
     }
@@ -299,15 +361,16 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let watches = query
         .get("watch")
         .is_some_and(|it| it == "true" || it == "1");
-    let kind = Kind::of_path(path).filter(|_| request.method() == "GET");
-    shared.lock().seen.push(match kind {
-        Some(kind) if watches => format!("watch {}", kind.plural()),
-        Some(kind) => format!("list {}", kind.plural()),
+    let scope = Scope::of(path, &query).filter(|_| request.method() == "GET");
+    shared.lock().seen.push(match &scope {
+        Some(scope) if watches => format!("watch {}", scope.name()),
+        Some(scope) => format!("list {}", scope.name()),
         None => format!("{} {path}", request.method()),
     });
-    let Some(kind) = kind else {
+    let Some(scope) = scope else {
         return text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned());
     };
+    let kind = scope.kind;
     shared.answers(kind).await;
     match shared.trouble(kind) {
         // As the real one says it: in plain text, since no group answers for the path.
@@ -315,15 +378,17 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Some(Trouble::Forbidden) => json(StatusCode::FORBIDDEN, &status(403, "Forbidden")),
         Some(Trouble::Hangs) | None if watches => {
             let from = query.get("resourceVersion").and_then(|it| it.parse().ok());
-            follow(shared, kind, from.unwrap_or_default())
+            follow(shared, scope, from.unwrap_or_default())
         }
-        Some(Trouble::Hangs) | None => json(StatusCode::OK, &list(&shared, kind)),
+        Some(Trouble::Hangs) | None => json(StatusCode::OK, &list(&shared, &scope)),
     }
 }
 
-fn list(shared: &Shared, kind: Kind) -> Value {
-    let store = shared.lock();
-    let items = store.objects.iter().filter(|((own, _), _)| *own == kind);
+fn list(shared: &Shared, scope: &Scope) -> Value {
+    let (store, kind) = (shared.lock(), scope.kind);
+    let is_listed = |own: Kind, object: &Value| own == kind && scope.admits(object);
+    let items = store.objects.iter();
+    let items = items.filter(|((own, _), object)| is_listed(*own, object));
     let items: Vec<_> = items.map(|(_, object)| object.clone()).collect();
     json!({
         "kind": format!("{}List", kind.name()), "apiVersion": kind.api_version(),
@@ -332,31 +397,34 @@ fn list(shared: &Shared, kind: Kind) -> Value {
 }
 
 /// Every event after `from`, as it happens, until something is wrong with the kind.
-fn follow(shared: Arc<Shared>, kind: Kind, from: u64) -> Response {
+fn follow(shared: Arc<Shared>, scope: Scope, from: u64) -> Response {
+    let kind = scope.kind;
     let changed = shared.changed.subscribe();
-    let lines = stream::unfold(Some((shared, changed, from)), move |state| async move {
-        let (shared, mut changed, from) = state?;
-        loop {
-            {
-                let store = shared.lock();
-                if store.expired.get(&kind).is_some_and(|at| from < *at) {
-                    let gone = json!({"type": "ERROR", "object": status(410, "Expired")});
-                    return Some((line(gone.to_string()), None));
+    let lines = stream::unfold(Some((shared, changed, from)), move |state| {
+        let scope = scope.clone();
+        async move {
+            let (shared, mut changed, from) = state?;
+            loop {
+                {
+                    let store = shared.lock();
+                    if store.expired.get(&kind).is_some_and(|at| from < *at) {
+                        let gone = json!({"type": "ERROR", "object": status(410, "Expired")});
+                        return Some((line(gone.to_string()), None));
+                    }
+                    if store.trouble.contains_key(&kind) {
+                        return None;
+                    }
+                    let next = store.events.iter().find(|event| {
+                        event.kind == kind && event.version > from && scope.admits(&event.object)
+                    });
+                    if let Some(event) = next {
+                        let (version, bytes) = (event.version, event.line.clone());
+                        drop(store);
+                        return Some((Ok(bytes), Some((shared, changed, version))));
+                    }
                 }
-                if store.trouble.contains_key(&kind) {
-                    return None;
-                }
-                let next = store
-                    .events
-                    .iter()
-                    .find(|event| event.kind == kind && event.version > from);
-                if let Some(event) = next {
-                    let (version, bytes) = (event.version, event.line.clone());
-                    drop(store);
-                    return Some((Ok(bytes), Some((shared, changed, version))));
-                }
+                changed.changed().await.ok()?;
             }
-            changed.changed().await.ok()?;
         }
     });
     Response::builder()

@@ -6,9 +6,10 @@ use std::time::Duration;
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::image::Digest;
 use hostfit_engine::workload::WorkloadImage;
-use hostfit_registry::{Credentials, Platforms, PullSecrets, Registry, SharedFacts};
+use hostfit_registry::{Platforms, PodCredentials, Registry, SharedFacts};
 use tokio::time::Instant;
 
+use crate::credentials::Secrets;
 use crate::metrics::{Lookup, Metrics, Route};
 use crate::question::{Question, Verdict};
 use crate::ran::Reports;
@@ -23,7 +24,7 @@ pub(crate) struct Admission {
     pub(crate) world: World,
     pub(crate) reports: Reports,
     pub(crate) registry: Registry,
-    pub(crate) secrets: PullSecrets,
+    pub(crate) secrets: Secrets,
     pub(crate) patience: Duration,
     pub(crate) namespace: String,
     pub(crate) metrics: Arc<Metrics>,
@@ -33,7 +34,7 @@ pub(crate) struct Admission {
 
 /// How the images of one pod are asked for.
 struct Terms<'a> {
-    credentials: &'a Credentials,
+    secrets: &'a PodCredentials,
     platforms: &'a Platforms,
     tenant: &'a str,
     deadline: Instant,
@@ -44,7 +45,7 @@ impl Admission {
         world: World,
         reports: Reports,
         registry: Registry,
-        secrets: PullSecrets,
+        secrets: Secrets,
         patience: Duration,
         namespace: String,
         metrics: Arc<Metrics>,
@@ -77,8 +78,9 @@ impl Admission {
             Err(verdict) => return verdict,
         };
         let images = &question.workload.images;
+        let secrets = self.secrets.of(namespace, &question.pull_secrets);
         let facts = self
-            .facts(images, namespace, &question.snapshot, deadline)
+            .facts(images, &secrets, namespace, &question.snapshot, deadline)
             .await;
         // The only clock that the judgement knows is asked here.
         let now = jiff::Timestamp::now();
@@ -90,17 +92,21 @@ impl Admission {
     async fn facts(
         &self,
         images: &[WorkloadImage],
+        secrets: &PodCredentials,
         tenant: &str,
         snapshot: &Snapshot,
         deadline: Instant,
     ) -> Arc<[SharedFacts]> {
-        let credentials = self.secrets.current();
         let mut known: Vec<Option<SharedFacts>> = images
             .iter()
             .map(|image| match &image.reference {
-                Ok(reference) => self
-                    .registry
-                    .cached(reference, &credentials, &snapshot.platforms),
+                Ok(reference) => {
+                    let credentials = &secrets.credentials;
+                    let known = self
+                        .registry
+                        .cached(reference, credentials, &snapshot.platforms);
+                    known.map(|facts| secrets.explain(facts))
+                }
                 Err(_) => Some(self.unreadable.clone()),
             })
             .collect();
@@ -108,7 +114,7 @@ impl Admission {
         self.metrics.looked_up(Lookup::Hit, known.len() - missing);
         if missing > 0 {
             let terms = Terms {
-                credentials: &credentials,
+                secrets,
                 platforms: &snapshot.platforms,
                 tenant,
                 deadline,
@@ -133,14 +139,17 @@ impl Admission {
             let facts = match &image.reference {
                 Ok(reference) if index < MOST_IMAGES => {
                     let Terms {
-                        credentials,
+                        secrets,
                         platforms,
                         tenant,
                         deadline,
                     } = terms;
-                    self.registry
+                    let credentials = &secrets.credentials;
+                    let facts = self
+                        .registry
                         .facts(reference, credentials, platforms, Some(tenant), *deadline)
-                        .await
+                        .await;
+                    secrets.explain(facts)
                 }
                 Ok(_) | Err(_) => Arc::new(Fact::Unknown(Gap::NotFetchedInTime)),
             };

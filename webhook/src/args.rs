@@ -34,6 +34,15 @@ pub struct Args {
     #[arg(long, env = "HOSTFIT_PATIENCE_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=1500))]
     pub patience_ms: u64,
 
+    /// Namespaces whose pull secrets are read, for the pods that name them.
+    #[arg(
+        long,
+        env = "HOSTFIT_PULL_SECRET_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub pull_secret_namespaces: Vec<String>,
+
     /// How registries may be spoken to.
     #[command(flatten)]
     pub registry: hostfit_registry::Settings,

@@ -12,12 +12,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use hostfit_process::metrics::{Identity, identified};
-use hostfit_process::{Drain, Health, Limits, Shutdown, Tasks, admin, client, http, log, tasks};
+use hostfit_process::{
+    Drain, Health, Limits, PodSecrets, Shutdown, Tasks, admin, client, http, log, tasks,
+};
 use hostfit_registry::{PullSecrets, Registry};
 use tokio::net::TcpListener;
 
 mod admit;
 mod args;
+mod credentials;
 mod library;
 mod memo;
 mod message;
@@ -35,6 +38,7 @@ pub mod tls;
 pub use args::Args;
 
 use admit::Admission;
+use credentials::Secrets;
 use metrics::Metrics;
 use snapshot::World;
 
@@ -74,7 +78,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         world,
         reports,
         registry,
-        secrets.clone(),
+        Secrets {
+            mounted: secrets.clone(),
+            of_pods: PodSecrets::watch(&client, &args.pull_secret_namespaces, &mut tasks),
+        },
         args.patience(),
         args.namespace.clone(),
         metrics,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hostfit_crds::names;
 use hostfit_crds::policies::Judge;
-use hostfit_crds::workload::Affinity;
+use hostfit_crds::workload::{Affinity, PullSecretNames};
 use hostfit_engine::image::Digest;
 use hostfit_engine::policy::{Decision, Mode, decide};
 use hostfit_engine::steering::{Steering, steering};
@@ -39,6 +39,7 @@ pub(crate) struct Question {
     kind: Kind,
     name: Option<String>,
     metadata: Option<Metadata>,
+    pub(crate) pull_secrets: PullSecretNames,
     judge: Arc<Judge>,
     namespace: String,
     /// Labels of the pod.
@@ -118,6 +119,7 @@ impl Question {
         let steered = steers.then(|| Steered {
             affinity: subject.pod.affinity().cloned(),
         });
+        let pull_secrets = subject.pod.pull_secrets();
         let mut workload = Workload::from(subject.pod);
         if let Some(before) = before {
             workload = changed(workload, &before.pod.into(), kind).ok_or(Verdict::NotJudged)?;
@@ -129,6 +131,7 @@ impl Question {
             kind,
             name: name.map(str::to_owned),
             metadata,
+            pull_secrets,
             judge,
             namespace: namespace.to_owned(),
             labels,

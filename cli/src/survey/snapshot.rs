@@ -73,7 +73,7 @@ enum Led {
 impl Led {
     fn of(gap: &Gap) -> Self {
         match gap {
-            Gap::Unauthorized { .. } => Self::Unauthorized,
+            Gap::Unauthorized { .. } | Gap::SecretNotRead { .. } => Self::Unauthorized,
             Gap::RateLimited { .. } => Self::RateLimited,
             Gap::NotFound { .. } => Self::NotFound,
             Gap::Unreachable {
