@@ -84,6 +84,7 @@ def pods: kind("Deployment").spec.template;
 def webhooks: kind("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration").webhooks[];
 def rules: kind("Role", "ClusterRole").rules[];
 def env($deployment; $name): [named("Deployment"; $deployment).spec.template.spec.containers[0].env[] | select(.name == $name) | .value] | if length > 1 then error("twice") else .[0] end;
+def of_pods: .metadata.name | endswith("-pull-secrets");
 def defaults: kind("ConfigMap").data["defaults.yaml"] // empty;
 '
 
@@ -93,11 +94,13 @@ always() {
   holds "$1" "has a wildcard in its rights" '[rules | .apiGroups[], .resources[], .verbs[] | select(contains("*"))] == []'
   holds "$1" "may do more with Secrets than get and apply its own" '
     [kind("ClusterRole").rules[] | select(.resources | index("secrets"))] == []
-    and ([rules | select(.resources | index("secrets"))] | length > 0 and all(
+    and ([kind("Role") | select(of_pods | not) | .rules[] | select(.resources | index("secrets"))] | length > 0 and all(
       .resources == ["secrets"] and (.resourceNames | length) == 1 and (.resourceNames[0] | endswith("-webhook-tls")) and (.verbs - ["get", "patch", "create"]) == []))'
+  holds "$1" "does more with the pull secrets of pods than to list and watch them" '
+    [kind("Role") | select(of_pods) | .rules] | all(. == [{apiGroups: [""], resources: ["secrets", "serviceaccounts"], verbs: ["list", "watch"]}])'
   holds "$1" "lets the webhook write" '
     [kind("RoleBinding", "ClusterRoleBinding") | select(any(.subjects[]; .name | endswith("-webhook"))) | .roleRef.name] as $bound
-    | ($bound | length) == 1 and [kind("Role", "ClusterRole") | select(.metadata.name | IN($bound[])) | .rules[].verbs[]] - ["get", "list", "watch"] == []'
+    | ($bound | map(select(endswith("-pull-secrets") | not)) | length) == 1 and [kind("Role", "ClusterRole") | select(.metadata.name | IN($bound[])) | .rules[].verbs[]] - ["get", "list", "watch"] == []'
   holds "$1" "lets the operator touch webhook configurations other than its own" '
     kind("ValidatingWebhookConfiguration").metadata.name as $own
     | [rules | select(.apiGroups == ["admissionregistration.k8s.io"])] | length == 1 and all(.resourceNames == [$own] and .verbs == ["get", "patch"])'
@@ -125,7 +128,7 @@ always() {
   holds "$1" "mounts a volume that it does not have" '[pods.spec | ([.containers[0].volumeMounts[].name] | sort) == ([.volumes[].name] | sort)] | all'
   holds "$1" "mounts a ConfigMap that it does not bring" '[pods.spec.volumes[].configMap.name | values] - [kind("ConfigMap").metadata.name] == []'
   holds "$1" "runs as an account that it does not bring" '[pods.spec.serviceAccountName] - [kind("ServiceAccount").metadata.name] == []'
-  holds "$1" "has the same name twice" '(map([.kind, .metadata.name]) | unique | length) == length'
+  holds "$1" "has the same name twice" '(map([.kind, .metadata.namespace, .metadata.name]) | unique | length) == length'
   holds "$1" "has objects without the usual labels" 'map(select(.metadata.name | startswith("extra") or endswith("-extra-string") | not) | .metadata.labels | has("app.kubernetes.io/name") and has("app.kubernetes.io/instance") and has("helm.sh/chart")) | all'
 }
 
@@ -178,6 +181,14 @@ holds registry "does not mount the Secrets, or insists on them" '
 holds registry "has no certificates to mount" 'named("ConfigMap"; "hostfit-registry-ca").data["ca.crt"] | startswith("-----BEGIN CERTIFICATE-----\n")'
 holds registry "has another image" '[pods.spec.containers[0].image] | unique == ["mirror.example.com:5000/hostfit/hostfit:1.2@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]'
 holds registry "cannot pull its own image" '[pods.spec.imagePullSecrets] | unique == [[{name: "own-image"}, {name: "own-image-too"}]]'
+holds pod-secrets "does not tell both programs of the namespaces" '
+  [env("hostfit-webhook", "hostfit-operator"; "HOSTFIT_PULL_SECRET_NAMESPACES")] == ["shop,team-a", "shop,team-a"]'
+holds pod-secrets "has other rights on Secrets than in the namespaces that are named" '
+  [kind("Role") | select(of_pods) | .metadata.namespace] == ["shop", "team-a"]
+  and [kind("RoleBinding") | select(of_pods) | [.metadata.namespace, .roleRef.name, (.subjects | map(.name, .namespace))]]
+    == [["shop", "team-a"][] | [., "hostfit-pull-secrets", ["hostfit-webhook", "checked", "hostfit-operator", "checked"]]]'
+holds pod-secrets "does not mount what serves all" '[pods.spec.volumes[] | select(.secret.optional) | .secret.secretName] == ["base-images", "base-images"]'
+holds registry "has rights on Secrets of pods" '[kind("Role", "RoleBinding") | select(of_pods)] == []'
 holds placement "is not on the node's network" 'named("Deployment"; "hostfit-webhook").spec | .template.spec.hostNetwork and .strategy.rollingUpdate.maxSurge == 0'
 holds placement "listens elsewhere" 'env("hostfit-webhook"; "HOSTFIT_LISTEN") == "0.0.0.0:11250" and any(pods.spec.containers[0].ports[]; . == {name: "webhook", containerPort: 11250, protocol: "TCP"} or . == {name: "webhook", containerPort: 11250})'
 holds placement "loses labels" '[.[] | select(.metadata.name | test("extra") | not) | .metadata.labels.team] + [pods.metadata.labels.team] | unique == ["platform"]'
@@ -263,6 +274,8 @@ refused 'hostNetwork=true needs another webhook.port' --set webhook.hostNetwork=
 refused 'webhook.port=8080 is taken' --set webhook.port=8080
 refused 'pullSecrets=Listed needs names' --set registry.pullSecrets=Listed
 refused 'pullSecrets is None' --set 'registry.listed={a}'
+refused 'PodReferenced needs the namespaces' --set registry.pullSecrets=PodReferenced
+refused 'pullSecrets is not PodReferenced' --set 'registry.pullSecretNamespaces={shop}'
 refused 'caBundle' --set registry.caBundle=nonsense
 refused 'mirrors' --set 'registry.mirrors.a={https://me:word@mirror.example.com}'
 refused 'mirrors' --set 'registry.mirrors.a={mirror.example.com}'

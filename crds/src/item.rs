@@ -8,7 +8,7 @@ use kube::core::{ApiResource, Object};
 use kube::{Resource, ResourceExt};
 
 use crate::compat_report::TargetRef;
-use crate::workload::Pods;
+use crate::workload::{Pods, PullSecretNames};
 
 /// Kinds that make pods, and Nodes, which make those of static pods, as owners are told.
 const MAKERS: [&str; 7] = [
@@ -32,6 +32,8 @@ pub struct Item {
     pub generation: Option<i64>,
     /// Labels of its pods.
     pub labels: BTreeMap<String, String>,
+    /// Which pull secrets its pods have.
+    pub pull_secrets: PullSecretNames,
     /// What it runs.
     pub workload: Workload,
 }
@@ -86,6 +88,7 @@ pub fn item<S: Pods + Clone, U: Clone>(
         target: target(resource, object)?,
         generation: object.meta().generation,
         labels: labels.clone(),
+        pull_secrets: object.spec.pod().pull_secrets(),
         workload: object.spec.pod().clone().into(),
     })
 }

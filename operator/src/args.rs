@@ -92,6 +92,15 @@ pub struct Args {
     #[arg(long, env = "HOSTFIT_KEEP_UNUSED_IMAGES", default_value = "72h", value_parser = duration)]
     pub keep_unused_images: Duration,
 
+    /// Namespaces whose pull secrets are read, for the workloads that name them.
+    #[arg(
+        long,
+        env = "HOSTFIT_PULL_SECRET_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub pull_secret_namespaces: Vec<String>,
+
     /// How registries may be spoken to.
     #[command(flatten)]
     pub registry: hostfit_registry::Settings,

@@ -10,7 +10,7 @@ use hostfit_crds::image_profile::{self, KeptImageProfile};
 use hostfit_engine::image::{Digest, ImageRef, Inspected};
 use hostfit_engine::lineage::Catalog;
 use hostfit_process::Watched;
-use hostfit_registry::{Inspection, Library, Platforms, PullSecrets, Registry};
+use hostfit_registry::{Inspection, Library, Platforms, Registry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::apply::{self, Writer};
+use crate::credentials::{Ask, Secrets};
 use crate::world::World;
 
 mod plan;
@@ -38,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct InUse {
     /// By their digests, each with a few references that lead to it: one of them may name a registry that is down, or bad.
-    pub(crate) images: BTreeMap<Digest, Vec<ImageRef>>,
+    pub(crate) images: BTreeMap<Digest, Vec<Ask>>,
     /// The platforms of the cluster's hosts.
     pub(crate) platforms: Option<Platforms>,
     /// Whether these are all: no image is still being asked for the first time.
@@ -58,7 +59,7 @@ pub(crate) struct ImageProfiles {
     pub(crate) world: World,
     pub(crate) writer: Writer,
     pub(crate) registry: Registry,
-    pub(crate) secrets: PullSecrets,
+    pub(crate) secrets: Secrets,
     pub(crate) in_use: watch::Receiver<InUse>,
     /// How long a profile stays that no workload uses.
     pub(crate) keep_unused: Duration,
@@ -75,7 +76,7 @@ impl ImageProfiles {
             tokio::select! {
                 () = changes.next() => tokio::time::sleep(DEBOUNCE).await,
                 changed = self.in_use.changed() => if changed.is_err() { return },
-                (digest, image, inspection) = work.landed() => match inspection {
+                (digest, Ask { image, .. }, inspection) = work.landed() => match inspection {
                     Some(inspection) => if self.landed(&image, inspection).await {
                         work.rest_long(&digest);
                     },
@@ -120,14 +121,14 @@ impl ImageProfiles {
                 next = next.min(now + RETRY);
             }
         }
-        let due = work.start(open, |image| {
+        let due = work.start(open, |ask| {
             let (registry, secrets) = (self.registry.clone(), self.secrets.clone());
             let platforms = platforms.clone();
             async move {
                 let deadline = Instant::now() + PATIENCE;
-                let credentials = secrets.current();
+                let pod = secrets.of(ask.puller.as_ref());
                 registry
-                    .inspect(&image, &credentials, &platforms, deadline)
+                    .inspect(&ask.image, &pod.credentials, &platforms, deadline)
                     .await
             }
         });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use hostfit_process::metrics::{Identity, identified};
 use hostfit_process::{
-    Drain, Health, Lease, Limits, Shutdown, Tasks, admin, client, http, log, tasks,
+    Drain, Health, Lease, Limits, PodSecrets, Shutdown, Tasks, admin, client, http, log, tasks,
 };
 use hostfit_registry::{Config, PullSecrets, Registry};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 mod apply;
 mod args;
 mod certificates;
+mod credentials;
 mod defaults;
 mod image_profiles;
 mod lineage;
@@ -33,6 +34,7 @@ mod world;
 pub use args::Args;
 
 use apply::Writer;
+use credentials::Secrets;
 use defaults::Defaults;
 use image_profiles::{ImageProfiles, InUse};
 use reports::{Images, Reports};
@@ -112,6 +114,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         ca_lifetime: args.ca_lifetime,
     };
     let writer = Writer::new(client.clone(), lease.clone());
+    let secrets = Secrets {
+        mounted: secrets,
+        of_pods: PodSecrets::watch(&client, &args.pull_secret_namespaces, &mut tasks),
+    };
     tasks.spawn(
         "certificates",
         certificates::run(
@@ -159,7 +165,7 @@ struct Leader {
     args: Args,
     world: World,
     registry: Registry,
-    secrets: PullSecrets,
+    secrets: Secrets,
     defaults: Defaults,
     metrics: Arc<metrics::Metrics>,
     writer: Writer,
@@ -209,7 +215,13 @@ impl Leader {
             tokio::join!(
                 defaults.run(world.clone(), writer.clone(), conflicts),
                 nodes::run(world.clone(), writer.clone(), args.label_nodes, counted),
-                lineage::run(world.clone(), writer, registry, secrets, args.refresh),
+                lineage::run(
+                    world.clone(),
+                    writer,
+                    registry,
+                    secrets.mounted,
+                    args.refresh
+                ),
                 reports.run(),
                 async {
                     match args.inspect_layers {

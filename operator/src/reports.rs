@@ -66,6 +66,7 @@ impl Reports {
         let mut changes = self.world.anything_changed.subscribe();
         let mut hosts = self.world.hosts_changed.subscribe();
         let mut profiles = self.world.images_changed.subscribe();
+        let mut secrets = self.images.secrets_changed();
         let mut policies = Policies::default();
         let mut matrices_due = Instant::now();
         let mut again = Instant::now() + IDLE;
@@ -74,6 +75,7 @@ impl Reports {
                 () = changes.next() => {}
                 () = hosts.next() => {}
                 () = profiles.next() => self.images.look_up(),
+                () = secrets.next() => self.images.with_other_secrets(),
                 () = self.images.landed() => {}
                 () = tokio::time::sleep_until(again) => {}
             }
@@ -120,9 +122,13 @@ impl Reports {
         };
         let (read, errors) = Policies::read(matrices.clone(), policies);
         *policies = read;
-        let references = items.iter().flat_map(|item| &item.workload.images);
-        let wanted: BTreeSet<_> = references
-            .filter_map(|image| image.reference.as_ref().ok().cloned())
+        let wanted: BTreeSet<_> = items
+            .iter()
+            .flat_map(|item| {
+                let references = item.workload.images.iter();
+                let references = references.filter_map(|image| image.reference.as_ref().ok());
+                references.map(|image| self.images.ask(item, image))
+            })
             .collect();
         let images_due = self.images.want(wanted, Platforms::of(fleet.platforms()));
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
@@ -133,7 +139,11 @@ impl Reports {
             catalog: &catalog,
             policies,
             namespaces: &namespaces,
-            facts: &|image| self.images.facts(image).map(AsRef::as_ref),
+            facts: &|item, image| {
+                self.images
+                    .facts(&self.images.ask(item, image))
+                    .map(AsRef::as_ref)
+            },
             ran: &ran,
             exceptions: &accepted,
             today: hostfit_crds::date(now),

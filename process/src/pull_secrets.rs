@@ -13,6 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
+use tracing::Instrument as _;
 
 use crate::watch::{Watched, watch};
 use crate::{Changed, Health, Shutdown, Tasks};
@@ -143,7 +144,9 @@ where
     let nobodys = Health::new(Shutdown::never()).condition("pull secrets");
     let api = Api::namespaced(client.clone(), namespace);
     let (watched, follow) = watch::<K>(api, config, |_| {}, nobodys, changed.clone());
-    tasks.background("watch pull secrets", follow);
+    // What it logs says of which namespace.
+    let span = tracing::error_span!("pull secrets", namespace);
+    tasks.background("watch pull secrets", follow.instrument(span));
     watched
 }
 

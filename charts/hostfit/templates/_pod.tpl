@@ -123,9 +123,13 @@ resources:
 - name: HOSTFIT_REGISTRY_CA_FILE
   value: /registry-ca/ca.crt
 {{- end }}
-{{- if eq .pullSecrets "Listed" }}
+{{- if .listed }}
 - name: HOSTFIT_REGISTRY_CREDENTIALS_DIR
   value: /pull-secrets
+{{- end }}
+{{- with .pullSecretNamespaces }}
+- name: HOSTFIT_PULL_SECRET_NAMESPACES
+  value: {{ join "," . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -137,12 +141,10 @@ resources:
   mountPath: /registry-ca
   readOnly: true
 {{- end }}
-{{- if eq .pullSecrets "Listed" }}
 {{- range $index, $name := .listed }}
 - name: pull-secret-{{ $index }}
   mountPath: /pull-secrets/{{ $name }}
   readOnly: true
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -155,14 +157,12 @@ resources:
   configMap:
     name: {{ $fullname }}-registry-ca
 {{- end }}
-{{- if eq .pullSecrets "Listed" }}
 {{- range $index, $name := .listed }}
 - name: pull-secret-{{ $index }}
   secret:
     secretName: {{ $name | quote }}
     # One that is missing must not stop the pods: its registry's images are Unknown until it is there.
     optional: true
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

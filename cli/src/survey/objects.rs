@@ -106,6 +106,7 @@ impl Declared {
             target: self.target.clone(),
             generation: self.generation,
             labels: self.pod_labels.as_ref().unwrap_or(&self.labels).clone(),
+            pull_secrets: self.pod.pull_secrets(),
             workload: self.pod.clone().into(),
         }
     }

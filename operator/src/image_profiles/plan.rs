@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::InUse;
+use crate::credentials::Ask;
 
 /// What is to be done now, and how long nothing more is to be done by itself.
 #[derive(Default)]
@@ -28,7 +29,7 @@ pub(super) struct Plan {
 /// One thing to do.
 pub(super) enum Step {
     /// Read the layers of an image.
-    Inspect(Digest, Vec<ImageRef>),
+    Inspect(Digest, Vec<Ask>),
     /// Write since when an image is unused, or that it is used again.
     Mark(Box<ImageProfile>),
     /// Nobody has used it for long, or nobody can find it.

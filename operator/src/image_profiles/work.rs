@@ -4,9 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use hostfit_engine::image::{Digest, ImageRef};
+use hostfit_engine::image::Digest;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
+
+use crate::credentials::Ask;
 
 /// Images whose layers are asked for at a time. How many layers are unpacked at a time, the registry client limits.
 const AT_ONCE: usize = 2;
@@ -18,7 +20,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 pub(super) struct Work<T> {
     flights: JoinSet<T>,
     /// What each flight is about.
-    flying: HashMap<Id, (Digest, ImageRef)>,
+    flying: HashMap<Id, (Digest, Ask)>,
     rests: HashMap<Digest, Rest>,
     /// When each registry had its last turn.
     turns: HashMap<String, Instant>,
@@ -47,8 +49,8 @@ impl<T: Send + 'static> Work<T> {
     /// none has to land before.
     pub(super) fn start<F>(
         &mut self,
-        open: Vec<(Digest, Vec<ImageRef>)>,
-        fly: impl Fn(ImageRef) -> F,
+        open: Vec<(Digest, Vec<Ask>)>,
+        fly: impl Fn(Ask) -> F,
     ) -> Option<Instant>
     where
         F: Future<Output = T> + Send + 'static,
@@ -63,43 +65,46 @@ impl<T: Send + 'static> Work<T> {
         for (digest, references) in open {
             let rest = self.rests.get(&digest);
             let tries = rest.map_or(0, |rest| rest.tries);
-            let image = references.into_iter().cycle().nth(tries);
-            let Some(image) = image.filter(|_| !is_flying.contains(&digest)) else {
+            let ask = references.into_iter().cycle().nth(tries);
+            let Some(ask) = ask.filter(|_| !is_flying.contains(&digest)) else {
                 continue;
             };
             match rest.map(|rest| rest.until).filter(|until| *until > now) {
                 Some(until) => due = Some(due.map_or(until, |due: Instant| due.min(until))),
-                None => candidates.push((digest, image)),
+                None => candidates.push((digest, ask)),
             }
         }
-        let named: BTreeSet<_> = candidates.iter().map(|(_, it)| it.registry()).collect();
+        let named: BTreeSet<_> = candidates
+            .iter()
+            .map(|(_, it)| it.image.registry())
+            .collect();
         self.turns
             .retain(|registry, _| named.contains(registry.as_str()));
         // Stable: among the images of a registry the first.
-        candidates.sort_by_key(|(_, image)| self.turns.get(image.registry()).copied());
-        for (digest, image) in candidates {
-            let registry = image.registry();
+        candidates.sort_by_key(|(_, it)| self.turns.get(it.image.registry()).copied());
+        for (digest, ask) in candidates {
+            let registry = ask.image.registry();
             let mut busy = self.flying.values();
-            if self.flying.len() >= AT_ONCE || busy.any(|(_, it)| it.registry() == registry) {
+            if self.flying.len() >= AT_ONCE || busy.any(|(_, it)| it.image.registry() == registry) {
                 continue;
             }
             self.turns.insert(registry.to_owned(), now);
-            let flight = self.flights.spawn(fly(image.clone()));
-            self.flying.insert(flight.id(), (digest, image));
+            let flight = self.flights.spawn(fly(ask.clone()));
+            self.flying.insert(flight.id(), (digest, ask));
         }
         due
     }
 
     /// The next inspection that ends, and what it brought: nothing if it broke off. It rests from now on. Waits for ever
     /// if none is on its way.
-    pub(super) async fn landed(&mut self) -> (Digest, ImageRef, Option<T>) {
+    pub(super) async fn landed(&mut self) -> (Digest, Ask, Option<T>) {
         loop {
             let (id, brought) = match self.flights.join_next_with_id().await {
                 Some(Ok((id, brought))) => (id, Some(brought)),
                 Some(Err(error)) => (error.id(), None),
                 None => return std::future::pending().await,
             };
-            if let Some((digest, image)) = self.flying.remove(&id) {
+            if let Some((digest, ask)) = self.flying.remove(&id) {
                 let rest = self.rests.entry(digest.clone()).or_insert(Rest {
                     until: Instant::now(),
                     pause: RETRY,
@@ -108,7 +113,7 @@ impl<T: Send + 'static> Work<T> {
                 rest.until = Instant::now() + rest.pause;
                 rest.pause = (rest.pause * 2).min(LONGEST_RETRY);
                 rest.tries += 1;
-                return (digest, image, brought);
+                return (digest, ask, brought);
             }
         }
     }
@@ -128,14 +133,17 @@ mod tests {
 
     use super::*;
 
-    type Open = Vec<(Digest, Vec<ImageRef>)>;
+    type Open = Vec<(Digest, Vec<Ask>)>;
 
     /// `a: x/1 y/1` is an image with the digest aaa… and two references, at registries x and y.
     fn open(images: &[&str]) -> Open {
         let image = |text: &&str| {
             let (letter, references) = text.split_once(": ").unwrap();
             let digest = format!("sha256:{}", letter.repeat(64)).parse().unwrap();
-            let reference = |it: &str| it.replacen('/', ".example/", 1).parse().unwrap();
+            let reference = |it: &str| Ask {
+                image: it.replacen('/', ".example/", 1).parse().unwrap(),
+                puller: None,
+            };
             (digest, references.split(' ').map(reference).collect())
         };
         images.iter().map(image).collect()
@@ -144,7 +152,8 @@ mod tests {
     /// Starts what may be started; `slow` registries never answer, `bad` ones break off. Which were asked.
     fn start(work: &mut Work<()>, images: &[&str]) -> String {
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        work.start(open(images), |image| {
+        work.start(open(images), |ask| {
+            let image = ask.image;
             let (registry, _) = image.registry().split_once('.').unwrap();
             let asking = format!("{registry}/{}", image.repository());
             asked.lock().unwrap().push(asking);

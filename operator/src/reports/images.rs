@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::image::{Digest, ImageRef};
-use hostfit_registry::{Platforms, PullSecrets, Registry, SharedFacts};
+use hostfit_process::watch::Changes;
+use hostfit_registry::{Platforms, Registry, SharedFacts};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::credentials::{Ask, Secrets};
 use crate::image_profiles::InUse;
+use hostfit_crds::item::Item;
 
 /// How long one image may take, queueing included.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -26,11 +29,11 @@ const MOST_REFERENCES: usize = 8;
 /// The images in use.
 pub(crate) struct Images {
     registry: Registry,
-    secrets: PullSecrets,
+    secrets: Secrets,
     refresh: Duration,
     platforms: Platforms,
-    book: HashMap<ImageRef, Entry>,
-    flights: JoinSet<(ImageRef, Platforms, SharedFacts)>,
+    book: HashMap<Ask, Entry>,
+    flights: JoinSet<(Ask, Platforms, SharedFacts)>,
     turns: Arc<Semaphore>,
 }
 
@@ -55,7 +58,7 @@ struct Entry {
 }
 
 impl Images {
-    pub(crate) fn new(registry: Registry, secrets: PullSecrets, refresh: Duration) -> Self {
+    pub(crate) fn new(registry: Registry, secrets: Secrets, refresh: Duration) -> Self {
         Self {
             registry,
             secrets,
@@ -68,8 +71,31 @@ impl Images {
     }
 
     /// What is known of an image now; nothing before its first answer.
-    pub(crate) fn facts(&self, image: &ImageRef) -> Option<&SharedFacts> {
-        self.book.get(image)?.facts.as_ref()
+    pub(crate) fn facts(&self, ask: &Ask) -> Option<&SharedFacts> {
+        self.book.get(ask)?.facts.as_ref()
+    }
+
+    /// How an image of a workload is asked for: with the pull secrets of its pods.
+    pub(crate) fn ask(&self, item: &Item, image: &ImageRef) -> Ask {
+        Ask {
+            image: image.clone(),
+            puller: self.secrets.puller(&item.namespace, &item.pull_secrets),
+        }
+    }
+
+    /// Tells when a pull secret of a pod has changed.
+    pub(crate) fn secrets_changed(&self) -> Changes {
+        self.secrets.of_pods.changed().subscribe()
+    }
+
+    /// Asks again for whatever is asked for with pull secrets of pods, and was refused.
+    pub(crate) fn with_other_secrets(&mut self) {
+        let refused = |facts: &SharedFacts| matches!(**facts, Fact::Unknown(_));
+        for (ask, entry) in &mut self.book {
+            if ask.puller.is_some() && entry.facts.as_ref().is_some_and(refused) {
+                entry.due = Some(Instant::now());
+            }
+        }
     }
 
     /// Takes what has been learned of the files of images since they were asked for.
@@ -85,10 +111,10 @@ impl Images {
         let resolved = self
             .book
             .iter()
-            .filter_map(|(image, entry)| Some((entry.digest.clone()?, image.clone())));
+            .filter_map(|(ask, entry)| Some((entry.digest.clone()?, ask.clone())));
         let mut images: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (digest, image) in resolved {
-            images.entry(digest).or_default().push(image);
+        for (digest, ask) in resolved {
+            images.entry(digest).or_default().push(ask);
         }
         images.values_mut().for_each(|it| some(it, MOST_REFERENCES));
         InUse {
@@ -113,11 +139,7 @@ impl Images {
     }
 
     /// Keeps exactly these images, and asks for what is new or due. When the next one is due.
-    pub(crate) fn want(
-        &mut self,
-        images: BTreeSet<ImageRef>,
-        platforms: Platforms,
-    ) -> Option<Instant> {
+    pub(crate) fn want(&mut self, asks: BTreeSet<Ask>, platforms: Platforms) -> Option<Instant> {
         let now = Instant::now();
         if self.platforms != platforms {
             self.platforms = platforms;
@@ -125,9 +147,9 @@ impl Images {
                 .values_mut()
                 .for_each(|entry| entry.due = Some(now));
         }
-        self.book.retain(|image, _| images.contains(image));
-        for image in images {
-            let entry = self.book.entry(image.clone()).or_default();
+        self.book.retain(|ask, _| asks.contains(ask));
+        for ask in asks {
+            let entry = self.book.entry(ask.clone()).or_default();
             let is_due = entry.due.is_none_or(|due| due <= now);
             if entry.flying || !is_due {
                 continue;
@@ -137,12 +159,12 @@ impl Images {
             let (platforms, turns) = (self.platforms.clone(), self.turns.clone());
             self.flights.spawn(async move {
                 let _turn = turns.acquire().await;
-                let credentials = secrets.current();
+                let pod = secrets.of(ask.puller.as_ref());
                 let deadline = Instant::now() + PATIENCE;
                 let facts = registry
-                    .facts(&image, &credentials, &platforms, None, deadline)
+                    .facts(&ask.image, &pod.credentials, &platforms, None, deadline)
                     .await;
-                (image, platforms, facts)
+                (ask, platforms, pod.explain(facts))
             });
         }
         let waiting = self.book.values().filter(|entry| !entry.flying);
@@ -160,11 +182,11 @@ impl Images {
         }
     }
 
-    fn take(&mut self, landed: Option<(ImageRef, Platforms, SharedFacts)>) {
-        let Some((image, platforms, facts)) = landed else {
+    fn take(&mut self, landed: Option<(Ask, Platforms, SharedFacts)>) {
+        let Some((ask, platforms, facts)) = landed else {
             return;
         };
-        let Some(entry) = self.book.get_mut(&image) else {
+        let Some(entry) = self.book.get_mut(&ask) else {
             return;
         };
         entry.flying = false;
@@ -186,11 +208,12 @@ impl Images {
 }
 
 /// Keeps so many references, always the same and of as many registries as there are: the first of each comes first.
-fn some(references: &mut Vec<ImageRef>, most: usize) {
+fn some(references: &mut Vec<Ask>, most: usize) {
     references.sort();
     let mut before = HashMap::new();
-    references.sort_by_cached_key(|image| {
-        let count: &mut usize = before.entry(image.registry().to_owned()).or_default();
+    references.sort_by_cached_key(|ask| {
+        let registry = ask.image.registry().to_owned();
+        let count: &mut usize = before.entry(registry).or_default();
         *count += 1;
         *count
     });
@@ -203,12 +226,14 @@ mod tests {
 
     #[test]
     fn one_registry_does_not_push_the_others_out() {
-        let mut references: Vec<ImageRef> =
-            ["a.example/3", "a.example/1", "b.example/1", "a.example/2"]
-                .map(|it| it.parse().unwrap())
-                .to_vec();
+        let ask = |it: &str| Ask {
+            image: it.parse().unwrap(),
+            puller: None,
+        };
+        let named = ["a.example/3", "a.example/1", "b.example/1", "a.example/2"];
+        let mut references = named.map(ask).to_vec();
         some(&mut references, 3);
-        let names: Vec<_> = references.iter().map(ImageRef::name).collect();
+        let names: Vec<_> = references.iter().map(|ask| ask.image.name()).collect();
         assert_eq!(names, ["a.example/1", "b.example/1", "a.example/2"]);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct View<'a> {
     pub(crate) policies: &'a Policies,
     pub(crate) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
     /// What is known of an image; nothing before its first answer.
-    pub(crate) facts: &'a (dyn Fn(&ImageRef) -> Option<&'a Fact<ImageFacts>> + Sync),
+    pub(crate) facts: &'a (dyn Fn(&Item, &ImageRef) -> Option<&'a Fact<ImageFacts>> + Sync),
     /// The images that ran, by namespace.
     pub(crate) ran: &'a HashMap<String, HashSet<Digest>>,
     pub(crate) exceptions: &'a Exceptions,
@@ -164,7 +164,7 @@ fn judge(item: &Item, policy: &Policy, view: &View<'_>) -> Option<(Judgement, Ve
     const MALFORMED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NothingTells);
     let images = &item.workload.images;
     let facts = |image: &WorkloadImage| match &image.reference {
-        Ok(reference) => (view.facts)(reference),
+        Ok(reference) => (view.facts)(item, reference),
         // The reference itself is the finding; what stands here is not read.
         Err(_) => Some(MALFORMED),
     };

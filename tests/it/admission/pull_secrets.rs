@@ -175,4 +175,12 @@ async fn a_right_that_is_missing_stops_nothing_but_the_secrets() {
         told.contains("pull secret shop/regcred has not been read yet"),
         "{told}"
     );
+    let log = stand.log();
+    let told = log
+        .lines()
+        .find(|it| it.contains("not allowed to list secrets"));
+    assert!(
+        told.is_some_and(|it| it.contains("\"namespace\":\"shop\"")),
+        "{log}"
+    );
 }

@@ -17,6 +17,13 @@ fn image(letter: char) -> ImageRef {
     format!("a.example/{letter}:1").parse().unwrap()
 }
 
+fn ask(letter: char) -> Ask {
+    Ask {
+        image: image(letter),
+        puller: None,
+    }
+}
+
 fn time(minutes: i64) -> Time {
     Time(jiff::Timestamp::from_second(1_700_000_000 + 60 * minutes).unwrap())
 }
@@ -69,10 +76,7 @@ fn kept(letter: char, unused_since: Option<Time>) -> Arc<KeptImageProfile> {
 #[track_caller]
 fn check(used: &str, is_complete: bool, there: Vec<Arc<KeptImageProfile>>, expected: &str) {
     let in_use = InUse {
-        images: used
-            .chars()
-            .map(|it| (digest(it), vec![image(it)]))
-            .collect(),
+        images: used.chars().map(|it| (digest(it), vec![ask(it)])).collect(),
         platforms: Some(amd64()),
         is_complete,
     };
@@ -83,7 +87,7 @@ fn check(used: &str, is_complete: bool, there: Vec<Arc<KeptImageProfile>>, expec
         .steps
         .iter()
         .map(|step| match step {
-            Step::Inspect(_, references) => format!("inspect {}", references[0].repository()),
+            Step::Inspect(_, references) => format!("inspect {}", references[0].image.repository()),
             Step::Mark(profile) => {
                 let status = profile.status.as_ref().unwrap();
                 let mark = if status.unused_since.is_some() {
