@@ -155,7 +155,7 @@ holds defaults "has a budget that can block a drain" 'kind("PodDisruptionBudget"
 holds defaults "does not wait for the certificate" 'named("Deployment"; "hostfit-webhook").spec.template.spec.volumes == [{name: "tls", secret: {secretName: "hostfit-webhook-tls", items: [{key: "tls.crt", path: "tls.crt"}, {key: "tls.key", path: "tls.key"}]}}]'
 holds defaults "has switches on that are off" '(count("NetworkPolicy") == 0) and ([pods.spec.hostNetwork] | unique) == [null] and env("hostfit-webhook"; "HOSTFIT_REGISTRY_CREDENTIALS_DIR") == null'
 holds defaults "has another image" '[pods.spec.containers[0] | .image, .command[0]] == ["ghcr.io/hostfit/hostfit:0.1.0", "/usr/bin/hostfit-operator", "ghcr.io/hostfit/hostfit:0.1.0", "/usr/bin/hostfit-webhook"]'
-holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "compatexceptions", "hostprofiles", "nodeprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
+holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "compatexceptions", "clustercompatreports", "hostprofiles", "nodeprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
 
 # Each switch switches.
 holds enforce "does not fail closed" '[webhooks | select(.name | startswith("template") | not) | .failurePolicy == "Fail" and .timeoutSeconds == 2] | length == 3 and all'

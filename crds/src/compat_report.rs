@@ -120,7 +120,7 @@ pub struct Ran {
     pub ran_digests: Vec<String>,
 }
 
-fn is_zero(number: &i32) -> bool {
+pub(crate) fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 

@@ -7,6 +7,7 @@ use kube::CustomResourceExt;
 
 pub mod base_image;
 pub mod classes;
+pub mod cluster_compat_report;
 pub mod compat_exception;
 pub mod compat_report;
 pub mod condition;
@@ -25,6 +26,9 @@ pub mod support_matrix;
 pub mod workload;
 
 pub use base_image::{BaseImage, BaseImageSpec, BaseImageStatus, Chain};
+pub use cluster_compat_report::{
+    ClusterCompatReport, ClusterCompatReportSpec, ClusterCompatReportStatus,
+};
 pub use compat_exception::{CompatException, CompatExceptionSpec, CompatExceptionStatus};
 pub use compat_report::{CompatReport, CompatReportSpec, CompatReportStatus};
 pub use condition::Condition;
@@ -45,6 +49,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         ImageProfile::crd(),
         CompatException::crd(),
         CompatReport::crd(),
+        ClusterCompatReport::crd(),
     ]
 }
 

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use hostfit_crds::{
-    BaseImage, CompatException, CompatReport, HostProfile, ImageProfile, KeptImageProfile,
-    NodeProfile, SupportMatrix, names,
+    BaseImage, ClusterCompatReport, CompatException, CompatReport, HostProfile, ImageProfile,
+    KeptImageProfile, NodeProfile, SupportMatrix, names,
 };
 use hostfit_process::Lease;
 use hostfit_process::client::{CALL, within};
@@ -146,6 +146,27 @@ impl Writer {
     pub(crate) async fn delete_report(&self, report: &CompatReport) -> kube::Result<Written> {
         let namespace = report.namespace().unwrap_or_default();
         delete(&Api::namespaced(self.client()?, &namespace), report).await
+    }
+
+    /// The report on a profile, which owns it, and its status: two writes, because the status is a subresource.
+    pub(crate) async fn cluster_report(
+        &self,
+        report: &ClusterCompatReport,
+    ) -> kube::Result<Written> {
+        let api = Api::all(self.client()?);
+        let mut spec = report.clone();
+        spec.status = None;
+        match upsert(&api, &spec, names::MANAGER, true).await? {
+            Written::Done => status(&api, report).await,
+            Written::Gone => Ok(Written::Gone),
+        }
+    }
+
+    pub(crate) async fn delete_cluster_report(
+        &self,
+        report: &ClusterCompatReport,
+    ) -> kube::Result<Written> {
+        delete(&Api::all(self.client()?), report).await
     }
 
     /// The labels of a node: those that we own and that are absent here are removed. The UID keeps us from making a

@@ -80,13 +80,15 @@ struct ResultLabels {
 /// What the gauges show.
 pub(crate) struct Counted<'a> {
     pub(crate) plan: &'a Plan,
+    /// Workloads by verdict, by host profile.
+    pub(crate) by_profile: &'a BTreeMap<String, VerdictCounts>,
     pub(crate) fleet: &'a Fleet,
     /// Images in use, by what is known of them.
     pub(crate) images: ImageCounts,
     /// Exceptions, by what they do.
     pub(crate) exceptions: BTreeMap<State, usize>,
     /// Objects of our kinds, by the kind.
-    pub(crate) objects: [(&'static str, usize); 6],
+    pub(crate) objects: [(&'static str, usize); 7],
 }
 
 impl Metrics {
@@ -137,7 +139,7 @@ impl Metrics {
             }
         }
         self.profile_workloads.clear();
-        for (host_profile, counts) in &counted.plan.by_host {
+        for (host_profile, counts) in counted.by_profile {
             for (verdict, count) in verdicts(counts) {
                 let host_profile = host_profile.clone();
                 let labels = ProfileVerdict {

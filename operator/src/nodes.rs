@@ -7,7 +7,6 @@ use std::time::Duration;
 use hostfit_crds::classes;
 use hostfit_crds::compat_report::VerdictCounts;
 use hostfit_crds::condition::{self, Wanted};
-use hostfit_crds::fleet::Class;
 use hostfit_crds::host_profile::{HostProfileStatus, Origin};
 use hostfit_crds::seen::Seen;
 use hostfit_crds::{HostFacts, HostProfile, NodeProfile, NodeProfileStatus, names};
@@ -148,8 +147,8 @@ async fn once(
         let name = profile.name_any();
         let written = if !profile.is_ours() {
             let mut status = declared_status(profile, of(counts, &name));
-            // Where nobody can land, for example on a plan, there is nothing to count: zero would look like good news.
-            if Class::of(profile).is_none_or(|class| class.labels.is_none()) {
+            // Where nobody can land and nothing is replaced, there is nothing to count: zero would look like good news.
+            if counts.as_ref().is_some_and(|it| !it.contains_key(&name)) {
                 status.workloads = None;
             }
             write_status(writer, &name, Some(profile), status).await

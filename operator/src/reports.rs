@@ -27,6 +27,7 @@ mod exceptions;
 mod images;
 mod matrices;
 mod plan;
+mod replacements;
 mod report;
 
 pub(crate) use event::note;
@@ -107,6 +108,8 @@ impl Reports {
             Some(namespaces),
             Some(ran),
             Some(reports),
+            Some(profiles),
+            Some(cluster_reports),
         ) = (
             known_fleet(world),
             world.workloads(&self.excluded),
@@ -116,6 +119,8 @@ impl Reports {
             world.namespace_labels(),
             world.ran(),
             world.reports.state(),
+            world.profiles.state(),
+            world.cluster_reports.state(),
         )
         else {
             return Ok(None);
@@ -134,6 +139,7 @@ impl Reports {
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
         let now = jiff::Timestamp::now();
         let accepted = exceptions_of(of_people.iter().map(AsRef::as_ref));
+        let replacements = replacements::replacements(&profiles, &fleet);
         let view = plan::View {
             fleet: &fleet,
             catalog: &catalog,
@@ -146,6 +152,7 @@ impl Reports {
             },
             ran: &ran,
             exceptions: &accepted,
+            replacements: &replacements,
             today: hostfit_crds::date(now),
             now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
         };
@@ -168,7 +175,16 @@ impl Reports {
             accepted: &plan.accepted,
             now: view.now,
         });
-        let counted = Some(plan.by_host.clone());
+        let on_profiles = replacements::plan(&replacements::Facts {
+            profiles: &profiles,
+            fleet: &fleet,
+            by_host: &plan.by_host,
+            replaced: &plan.replaced,
+            current: &cluster_reports,
+            now: view.now,
+        });
+        let planned = on_profiles.write(&self.writer, self.events).await;
+        let counted = Some(on_profiles.counts.clone());
         self.counts.send_if_modified(|counts| {
             let changed = *counts != counted;
             *counts = counted;
@@ -176,18 +192,17 @@ impl Reports {
         });
         self.metrics.record(&Counted {
             plan: &plan,
+            by_profile: &on_profiles.counts,
             fleet: &fleet,
             images: self.images.count(),
             exceptions: exceptions.by_state(),
             objects: [
                 ("CompatReport", reports.len()),
-                (
-                    "HostProfile",
-                    world.profiles.state().map_or(0, |all| all.len()),
-                ),
+                ("HostProfile", profiles.len()),
                 ("SupportMatrix", matrices.len()),
                 ("BaseImage", bases.len()),
                 ("CompatException", of_people.len()),
+                ("ClusterCompatReport", cluster_reports.len()),
                 (
                     "ImageProfile",
                     world.image_profiles.store().map_or(0, |store| store.len()),
@@ -222,6 +237,7 @@ impl Reports {
         }
         written?;
         said?;
+        planned?;
         Ok(due)
     }
 

@@ -7,8 +7,8 @@ use hostfit_crds::item::{self, Item};
 use hostfit_crds::node::Agents;
 use hostfit_crds::workload::{CronJobSpec, PodSpec, PodStatus, Pods, TemplateSpec};
 use hostfit_crds::{
-    BaseImage, CompatException, CompatReport, HostProfile, KeptImageProfile, NodeProfile,
-    SupportMatrix, fleet,
+    BaseImage, ClusterCompatReport, CompatException, CompatReport, HostProfile, KeptImageProfile,
+    NodeProfile, SupportMatrix, fleet,
 };
 use hostfit_engine::image::Digest;
 use hostfit_process::watch::{self, Keep};
@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(crate) exceptions: Watched<CompatException>,
     pub(crate) image_profiles: Watched<KeptImageProfile>,
     pub(crate) reports: Watched<CompatReport>,
+    pub(crate) cluster_reports: Watched<ClusterCompatReport>,
     templates: Vec<Kind<TemplateSpec>>,
     cron_jobs: Kind<CronJobSpec>,
     pods: Kind<PodSpec, PodStatus>,
@@ -134,6 +135,12 @@ impl World {
             ),
             image_profiles: typed!(KeptImageProfile, "imageprofiles", |_| {}, images_changed),
             reports: typed!(CompatReport, "compatreports", |_| {}, anything_changed),
+            cluster_reports: typed!(
+                ClusterCompatReport,
+                "clustercompatreports",
+                |_| {},
+                anything_changed
+            ),
             templates: vec![
                 templates!(TemplateSpec, apps::Deployment, "deployments"),
                 templates!(TemplateSpec, apps::StatefulSet, "statefulsets"),

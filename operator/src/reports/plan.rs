@@ -14,6 +14,7 @@ use hostfit_engine::image::{Digest, ImageFacts, ImageRef};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
+use hostfit_engine::plan::{Move, Moved};
 use hostfit_engine::policy::Policy;
 use hostfit_engine::verdict::{Judgement, Verdict};
 use hostfit_engine::version::Date;
@@ -22,6 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::event::{self, Notice};
+use super::replacements::Replaced;
 use super::report::{self, is_same, report};
 
 /// Everything that reports depend on.
@@ -35,6 +37,8 @@ pub(crate) struct View<'a> {
     /// The images that ran, by namespace.
     pub(crate) ran: &'a HashMap<String, HashSet<Digest>>,
     pub(crate) exceptions: &'a Exceptions,
+    /// Profiles that are to replace others.
+    pub(crate) replacements: &'a [Move<'a>],
     pub(crate) today: Date,
     pub(crate) now: &'a Time,
 }
@@ -54,6 +58,8 @@ pub(crate) struct Plan {
     keep: BTreeSet<(String, String)>,
     /// Verdicts by host profile.
     pub(crate) by_host: BTreeMap<String, VerdictCounts>,
+    /// What becomes of workloads by each replacement, by the name of the new profile.
+    pub(crate) replaced: BTreeMap<String, Replaced>,
     /// Verdicts by namespace.
     pub(crate) by_namespace: BTreeMap<String, VerdictCounts>,
     /// Some images are still being asked for: what was counted is not all.
@@ -97,10 +103,18 @@ pub(crate) fn plan(items: &[Item], reports: &[Arc<CompatReport>], view: &View<'_
             let labels = view.namespaces.get(&item.namespace).unwrap_or(&none);
             view.policies.judge(labels)
         });
-        let Some((judgement, images)) = judge(item, &own.policy, view) else {
+        let Some(Judged {
+            judgement,
+            images,
+            moved,
+        }) = judge(item, &own.policy, view)
+        else {
             plan.is_partial = true;
             continue;
         };
+        for (name, moved) in moved {
+            plan.replaced.entry(name).or_default().add(item, &moved);
+        }
         plan.count(&item.namespace, &judgement);
         // The object of another UID is about a workload of that name that is gone: it goes first.
         let current = match current {
@@ -127,13 +141,7 @@ impl Plan {
         let counts = self.by_namespace.entry(namespace.to_owned()).or_default();
         *field(counts, judgement.verdict) += 1;
         for (host, verdict) in &judgement.by_host {
-            let verdict = match verdict {
-                CellVerdict::Pass => Verdict::Pass,
-                CellVerdict::Warn => Verdict::Warn,
-                CellVerdict::Unknown => Verdict::Unknown,
-                CellVerdict::Fail => Verdict::Fail,
-            };
-            *field(self.by_host.entry(host.0.clone()).or_default(), verdict) += 1;
+            *on_host(self.by_host.entry(host.0.clone()).or_default(), *verdict) += 1;
         }
         let accepting = judgement.excepted.iter().map(|it| it.exception.as_str());
         for exception in accepting.collect::<BTreeSet<_>>() {
@@ -159,8 +167,26 @@ pub(super) fn field(counts: &mut VerdictCounts, verdict: Verdict) -> &mut i32 {
     }
 }
 
+/// The counter of a verdict on one host.
+pub(super) fn on_host(counts: &mut VerdictCounts, verdict: CellVerdict) -> &mut i32 {
+    match verdict {
+        CellVerdict::Pass => &mut counts.pass,
+        CellVerdict::Warn => &mut counts.warn,
+        CellVerdict::Unknown => &mut counts.unknown,
+        CellVerdict::Fail => &mut counts.fail,
+    }
+}
+
+/// A workload that was judged.
+struct Judged {
+    judgement: Judgement,
+    images: Vec<ReportImage>,
+    /// What becomes of it, by the names of profiles that would replace one that it may land on.
+    moved: Vec<(String, Moved)>,
+}
+
 /// Judges one workload; nothing while an image is being asked for the first time.
-fn judge(item: &Item, policy: &Policy, view: &View<'_>) -> Option<(Judgement, Vec<ReportImage>)> {
+fn judge(item: &Item, policy: &Policy, view: &View<'_>) -> Option<Judged> {
     const MALFORMED: &Fact<ImageFacts> = &Fact::Unknown(Gap::NothingTells);
     let images = &item.workload.images;
     let facts = |image: &WorkloadImage| match &image.reference {
@@ -180,6 +206,14 @@ fn judge(item: &Item, policy: &Policy, view: &View<'_>) -> Option<(Judgement, Ve
         exceptions: &exceptions,
     };
     let judgement = evaluate(&item.workload, &facts, &knowledge);
-    let listed = report::images(images.iter().zip(facts), view.catalog);
-    Some((judgement, listed))
+    let moved = view.replacements.iter().filter_map(|replacement| {
+        let moved = replacement.of(&item.workload, &facts, &knowledge)?;
+        Some((replacement.to.name.0.clone(), moved))
+    });
+    let moved = moved.collect();
+    Some(Judged {
+        judgement,
+        images: report::images(images.iter().zip(facts), view.catalog),
+        moved,
+    })
 }
