@@ -115,7 +115,12 @@ fn line(facts: &HostFacts) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
-fn show(name: &str) -> anyhow::Result<()> {
+/// Shows a code, a host or a table.
+///
+/// # Errors
+///
+/// If there is none of that name.
+pub(crate) fn show(name: &str) -> anyhow::Result<()> {
     let wanted = name.to_uppercase();
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == wanted) {
         let (start, end) = (format!("## {code}"), "\n## ");

@@ -1,33 +1,64 @@
 //! `hostfit images`: what is known of an image, and from where.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hostfit_engine::fact::Fact;
 use hostfit_engine::files::Files;
 use hostfit_engine::files::Reading;
 use hostfit_engine::finding::plain;
+use hostfit_engine::image::ImageRef;
 use hostfit_engine::lineage::Catalog;
-use hostfit_registry::Platforms;
+use hostfit_registry::{Platforms, SharedFacts};
 use serde_json::{Value, json};
 
 use crate::advice;
+use crate::document::API_VERSION;
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::out::say;
 use crate::print;
-use crate::read::{Image, ReadArgs, Reader};
+use crate::read::{Image, Reader};
+use crate::style;
+use crate::survey::Survey;
+use crate::workloads::Place;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Images: references, oci:DIR[:NAME|@DIGEST] or docker-archive:FILE[:NAME].
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Without any, all images of the cluster or the snapshot.
+    #[arg(value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
-    reading: ReadArgs,
+    place: Place,
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let known = [Format::Table, Format::Json, Format::Yaml];
     let format = common.output.format.one_of(&known, "images")?;
-    let mut reader = Reader::new(&args.reading);
+    if args.images.is_empty() {
+        let survey = args.place.survey(common, &[]).await?;
+        match format {
+            Format::Table => in_use(&survey),
+            format => {
+                let images = in_order(&survey);
+                let images = images.into_iter().map(|(reference, facts, users)| {
+                    let image = Image {
+                        named: reference.to_string(),
+                        reference: reference.clone(),
+                        facts: facts.clone(),
+                    };
+                    let mut document = document(&image, &survey.catalog);
+                    if let Some(document) = document.as_object_mut() {
+                        document.insert("workloads".to_owned(), users.into());
+                    }
+                    document
+                });
+                print::machine(format, &listed(images.collect()))?;
+            }
+        }
+        return Ok(Exit::Fine);
+    }
+    let mut reader = Reader::new(&args.place.reading);
     let catalog = Catalog::default();
     let mut documents = Vec::new();
     for named in &args.images {
@@ -37,15 +68,75 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
             _ => documents.push(document(&image, &catalog)),
         }
     }
-    let document = json!({
-        "apiVersion": "cli.hostfit.dev/v1", "kind": "Images",
-        "rules": hostfit_engine::RULES_VERSION, "items": documents,
-    });
     match format {
         Format::Table => {}
-        format => print::machine(format, &document)?,
+        format => print::machine(format, &listed(documents))?,
     }
     Ok(Exit::Fine)
+}
+
+fn listed(items: Vec<Value>) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "Images",
+        "rules": hostfit_engine::RULES_VERSION, "items": items,
+    })
+}
+
+/// The images of a survey by their names, and how many workloads use each.
+fn in_order(survey: &Survey) -> Vec<(&ImageRef, &SharedFacts, usize)> {
+    let mut users: BTreeMap<&ImageRef, usize> = BTreeMap::new();
+    for item in &survey.items {
+        let images = item.workload.images.iter();
+        let images: BTreeSet<_> = images.filter_map(|it| it.reference.as_ref().ok()).collect();
+        for image in images {
+            *users.entry(image).or_default() += 1;
+        }
+    }
+    let known = |(image, users)| Some((image, survey.images.get(image)?, users));
+    users.into_iter().filter_map(known).collect()
+}
+
+/// A line for each image.
+fn in_use(survey: &Survey) {
+    let title = ["IMAGE", "DIGEST", "DISTRO", "LIBC", "BASE", "WORKLOADS"];
+    let mut rows = vec![title.map(str::to_owned)];
+    for (reference, facts, users) in in_order(survey) {
+        let name = plain(&reference.to_string(), 100);
+        let facts = match &**facts {
+            Fact::Known(facts, _) => facts,
+            Fact::Unknown(gap) => {
+                let none = String::new;
+                let code = gap.code().to_string();
+                rows.push([name, code, none(), none(), none(), users.to_string()]);
+                continue;
+            }
+        };
+        let mut platforms = facts.platforms.iter();
+        let contents = platforms.find_map(|it| it.contents.value());
+        let known = contents.map(|contents| {
+            let lineage = survey.catalog.lineage(reference, contents);
+            print::known(&lineage, contents)
+        });
+        let told = |fact: &str| {
+            let known = known.as_ref()?.iter().find(|it| it.name == fact)?;
+            Some(plain(known.value.as_str()?, 40))
+        };
+        let pair = |fact: &str| {
+            let version = told(&format!("{fact}_version"));
+            let version = version.map(|it| format!("-{it}")).unwrap_or_default();
+            told(fact).map_or_else(|| "?".to_owned(), |it| it + &version)
+        };
+        rows.push([
+            name,
+            facts.digest.short().to_owned(),
+            pair("distro"),
+            pair("libc"),
+            told("base_image").unwrap_or_default(),
+            users.to_string(),
+        ]);
+    }
+    style::columns(&rows);
+    style::permissions(survey);
 }
 
 fn table(image: &Image, catalog: &Catalog) {

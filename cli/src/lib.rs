@@ -18,16 +18,16 @@ mod advice;
 mod cache;
 mod catalog;
 mod check;
-#[expect(
-    dead_code,
-    reason = "the survey asks it first, in the commit after this"
-)]
 mod cluster;
 mod document;
+mod except;
 mod exit;
+mod explain;
 mod flags;
 mod hosts;
 mod images;
+mod matrix;
+mod nodes;
 mod out;
 mod plan;
 mod print;
@@ -64,6 +64,14 @@ enum Command {
     Report(report::Args),
     /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
     Snapshot(snapshot::Args),
+    /// Tell why a workload has its verdict, on what evidence, and what to do; or what a code means.
+    Explain(Box<explain::Args>),
+    /// Show what fits where: images, workloads or base images by hosts.
+    Matrix(Box<matrix::Args>),
+    /// Tell what hosts offer, who told it, and what nobody tells.
+    Nodes(nodes::Args),
+    /// Accept a finding of a workload until a date: prints a CompatException, or makes it.
+    Except(Box<except::Args>),
     /// Tell what breaks if other hosts take the place of these.
     Plan(plan::Args),
     /// Tell what is known of images, and from where.
@@ -164,6 +172,10 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
             Some(OfImages::Image(args)) => blocking(check::run(args, &common)),
             None => blocking(workloads::run(check.workloads, &common)),
         },
+        Command::Explain(args) => blocking(explain::run(*args, &common)),
+        Command::Matrix(args) => blocking(matrix::run(*args, &common)),
+        Command::Nodes(args) => blocking(nodes::run(args, &common)),
+        Command::Except(args) => blocking(except::run(*args, &common)),
         Command::Plan(args) => blocking(plan::run(args, &common)),
         Command::Report(args) => blocking(report::run(args, &common)),
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),

@@ -13,8 +13,13 @@ use crate::survey::Survey;
 /// Longest finding in a line.
 const LINE: usize = 160;
 
-/// A verdict in capitals, in its colour, as wide as its column. Colours that people of all eyes tell apart.
+/// A verdict in capitals, in its colour, as wide as its column.
 pub(crate) fn painted(verdict: Verdict, width: usize) -> String {
+    paint(verdict, &verdict.as_str().to_uppercase(), width)
+}
+
+/// A word in the colour of a verdict. The word says it, too.
+pub(crate) fn paint(verdict: Verdict, word: &str, width: usize) -> String {
     let colour = match verdict {
         Verdict::Pass => 32,
         Verdict::Warn => 33,
@@ -22,8 +27,25 @@ pub(crate) fn painted(verdict: Verdict, width: usize) -> String {
         Verdict::Fail => 31,
         Verdict::Unknown => 36,
     };
-    let word = verdict.as_str().to_uppercase();
-    format!("\x1b[1;{colour}m{word:<width$}\x1b[0m")
+    let pad = " ".repeat(width.saturating_sub(word.chars().count()));
+    format!("\x1b[1;{colour}m{word}\x1b[0m{pad}")
+}
+
+/// Rows as columns, the first row being the title.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        say!("{}", cells.join("  ").trim_end());
+    }
 }
 
 /// `rules 2026.11.1, 12 days old`

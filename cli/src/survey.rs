@@ -8,7 +8,7 @@
 //! ```
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
@@ -18,13 +18,13 @@ use hostfit_crds::policies::{Judge, Policies};
 use hostfit_engine::exception::{Exception, Exceptions};
 use hostfit_engine::fact::{Fact, Gap};
 use hostfit_engine::finding::nearest;
-use hostfit_engine::host::{Host, HostName};
+use hostfit_engine::host::HostName;
 use hostfit_engine::image::{ImageFacts, ImageRef};
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::verdict::Judgement;
-use hostfit_engine::workload::{Placement, WorkloadImage};
+use hostfit_engine::workload::WorkloadImage;
 use hostfit_registry::{Platforms, SharedFacts};
 use jiff::Timestamp;
 
@@ -37,6 +37,7 @@ use crate::read::{ReadArgs, Reader};
 use crate::target::Target;
 
 mod documented;
+mod hosts;
 mod known;
 mod labels;
 mod list;
@@ -152,6 +153,26 @@ impl Survey {
         Ok(survey)
     }
 
+    /// Reads hosts and what is declared; no image is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) async fn of_hosts(question: &Question<'_>) -> anyhow::Result<Self> {
+        let common = question.common;
+        if let Some(path) = &common.cluster.snapshot {
+            let snapshot = snapshot::read(path)?;
+            let from = format!("snapshot {}", path.display());
+            return Self::of(snapshot.objects, from, snapshot.taken, question);
+        }
+        let cluster = Cluster::open(&common.cluster).await?;
+        let listed = list::list(&cluster).await?;
+        let from = format!("cluster {}", cluster.name);
+        let mut survey = Self::of(listed.objects, from, Timestamp::now(), question)?;
+        survey.permissions = listed.permissions;
+        Ok(survey)
+    }
+
     fn of(
         mut objects: Objects,
         from: String,
@@ -192,51 +213,6 @@ impl Survey {
             survey.land_on(hosts);
         }
         Ok(survey)
-    }
-
-    /// The hosts that are meant: those that the survey knows by that name, else those that the argument reads.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such host.
-    pub(crate) fn hosts(&self, wanted: &HostArg) -> anyhow::Result<Vec<Host>> {
-        match wanted {
-            HostArg::Profile(name) => {
-                let known = self.fleet.hosts();
-                let found = known.iter().find(|host| host.name.0 == *name);
-                let found = found.cloned().ok_or_else(|| {
-                    let names: Vec<_> = known.iter().map(|it| it.name.0.as_str()).collect();
-                    let near = nearest(name, &names);
-                    let near = near.map(|near| format!(": did you mean {near}?"));
-                    anyhow!(
-                        "there is no host profile {name} in {}{} ({} nodes shows them; builtin/NAME is a built-in host)",
-                        self.from,
-                        near.unwrap_or_default(),
-                        crate::program()
-                    )
-                })?;
-                Ok(vec![found])
-            }
-            other => other.read(),
-        }
-    }
-
-    /// From now on, everything may land on each of these hosts, whatever its placement says: it speaks of other nodes.
-    fn land_on(&mut self, hosts: Vec<Host>) {
-        let class = |index| NodeClass {
-            host: Some(index),
-            labels: BTreeMap::new(),
-            taints: BTreeSet::new(),
-            nodes: Vec::new(),
-        };
-        let classes = (0..hosts.len()).map(class).collect();
-        self.fleet = Fleet::new(hosts, classes);
-        for item in &mut self.items {
-            item.workload.placement = Placement {
-                runtime_class: item.workload.placement.runtime_class.take(),
-                ..Placement::default()
-            };
-        }
     }
 
     /// Asks registries for the images of which nothing is known yet.

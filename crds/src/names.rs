@@ -53,6 +53,8 @@ pub const HOSTFIT: &str = "hostfit";
 pub const MANAGER: &str = "hostfit-operator";
 /// Field manager of what a node agent read on its node.
 pub const AGENT_MANAGER: &str = "hostfit-agent";
+/// Field manager of what people make with the command line.
+pub const CLI_MANAGER: &str = "hostfit-cli";
 /// Field manager of the chart's defaults: applied without force, so that people's edits win.
 pub const DEFAULTS_MANAGER: &str = "hostfit-defaults";
 /// Field manager of the webhook configurations' caBundle.

@@ -22,15 +22,24 @@ impl Survey {
             from: self.from.clone(),
             read: self.read,
         };
-        let fix = match self.objects.has_operator() {
-            true => of_operator,
-            false => of_user,
-        };
+        let fix = self.fixes();
         let mut builder = Builder::new(kind, Some(source), &self.catalog, fix, self.now);
         for host in self.fleet.hosts() {
             builder.host(host, self.origin(host));
         }
         builder
+    }
+
+    /// What to do about a finding, in words for who reads of this survey.
+    pub(crate) fn fix(&self, finding: &Finding) -> String {
+        self.fixes()(finding)
+    }
+
+    fn fixes(&self) -> fn(&Finding) -> String {
+        match self.objects.has_operator() {
+            true => of_operator,
+            false => of_user,
+        }
     }
 
     /// The document that was built, with what the cluster let us read.

@@ -73,3 +73,90 @@ fn what_breaks_if_nodes_change() {
     );
     check("plan-from-which", 2, &["plan", "--to", "builtin/rhel-10"]);
 }
+
+#[test]
+fn why_a_workload_has_its_verdict() {
+    check("explain", 1, &["explain", "-n", "shop", "deploy/fast"]);
+    check("explain-unknown", 0, &["explain", "shop/deploy/secret"]);
+    check("explain-pass", 0, &["explain", "shop/deploy/web"]);
+    let two = [
+        "--host",
+        "rhel94-k514",
+        "--host",
+        "amzn2-k510",
+        "--host",
+        "builtin/x86-64-v3",
+    ];
+    check(
+        "explain-partial",
+        0,
+        &[&["explain", "shop/deploy/ledger"], &two[..]].concat(),
+    );
+    check("explain-code", 0, &["explain", "hf250"]);
+    check("explain-no-code", 2, &["explain", "HF10l"]);
+}
+
+#[test]
+fn what_fits_where() {
+    check("matrix", 1, &["matrix"]);
+    check("matrix-workloads", 1, &["matrix", "--by", "workload", "-a"]);
+    let hosts = [
+        "--host",
+        "rhel94-k514",
+        "--host",
+        "builtin/al2023",
+        "--host",
+        "builtin/x86-64-v3",
+    ];
+    check(
+        "matrix-bases",
+        1,
+        &[&["matrix", "--by", "base"], &hosts[..]].concat(),
+    );
+}
+
+#[test]
+fn what_is_known_of_images() {
+    check("images", 0, &["images"]);
+}
+
+#[test]
+fn what_hosts_offer() {
+    check("nodes", 0, &["nodes"]);
+    check("node", 0, &["nodes", "rhel9-1"]);
+    check("node-json", 0, &["nodes", "node-1", "-o", "json"]);
+    check("node-absent", 2, &["nodes", "rhel9-11"]);
+}
+
+#[test]
+fn an_exception_is_printed_and_a_wrong_one_is_not() {
+    let except = |more: &[&'static str]| [&["except", "shop/deploy/fast"], more].concat();
+    let because = ["--reason", "the new nodes come in December"];
+    check(
+        "except",
+        0,
+        &except(&[&["HF101", "--until", "2026-12-31"], &because[..]].concat()),
+    );
+    check(
+        "except-over",
+        2,
+        &except(&[&["HF101", "--until", "2020-12-31"], &because[..]].concat()),
+    );
+    check(
+        "except-code",
+        2,
+        &except(&[&["HF10l", "--until", "+30d"], &because[..]].concat()),
+    );
+    check(
+        "except-absent",
+        2,
+        &except(&[&["HF401", "--until", "+30d"], &because[..]].concat()),
+    );
+    check(
+        "except-reason",
+        2,
+        &except(&["HF101", "--until", "+30d", "--reason", "short"]),
+    );
+    let applied = [&["HF101", "--apply", "--until", "+30d"], &because[..]].concat();
+    check("except-apply", 2, &except(&applied));
+}
