@@ -122,6 +122,7 @@ pub(crate) fn permissions(survey: &Survey) {
     let workloads = permissions.lacked.iter();
     match workloads.filter(|it| it.hides_workloads).count() {
         0 => {}
+        1 => say!("1 kind of workloads is hidden: it is no pass"),
         kinds => say!("{kinds} kinds of workloads are hidden: they are no passes"),
     }
     if !survey.objects.has_operator() && !permissions.used.is_empty() {

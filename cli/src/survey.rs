@@ -166,7 +166,7 @@ impl Survey {
             return Self::of(snapshot.objects, from, snapshot.taken, question);
         }
         let cluster = Cluster::open(&common.cluster).await?;
-        let listed = list::list(&cluster).await?;
+        let listed = list::hosts(&cluster).await?;
         let from = format!("cluster {}", cluster.name);
         let mut survey = Self::of(listed.objects, from, Timestamp::now(), question)?;
         survey.permissions = listed.permissions;

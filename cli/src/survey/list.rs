@@ -44,34 +44,14 @@ pub(super) struct Listed {
 ///
 /// If the API server cannot be asked at all.
 pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
-    let lister = &Lister {
-        cluster,
-        permissions: Mutex::default(),
-    };
-    let hosts = "no host is known, and so nothing of what fits them";
-    let own = "classes of hosts are named by their nodes alone";
-    let (
-        profiles,
-        matrices,
-        bases,
-        node_profiles,
-        nodes,
-        namespaces,
-        exceptions,
-        reports,
-        workloads,
-    ) = try_join!(
-        lister.guarded::<HostProfile>("hostprofiles.hostfit.dev", own),
+    let lister = &Lister::new(cluster);
+    let (hosts, matrices, bases, namespaces, exceptions, reports, workloads) = try_join!(
+        lister.hosts(),
         lister.guarded::<SupportMatrix>(
             "supportmatrices.hostfit.dev",
             "the default rules were used, not the cluster's"
         ),
         lister.guarded::<BaseImage>("baseimages.hostfit.dev", "its base images are not known"),
-        lister.guarded::<NodeProfile>(
-            "nodeprofiles.hostfit.dev",
-            "facts that agents and people told are not known"
-        ),
-        lister.all::<Node>(Api::all(cluster.client.clone()), "nodes", hosts, PAGE),
         lister.namespaces(),
         lister.namespaced::<CompatException>(
             "compatexceptions.hostfit.dev",
@@ -83,42 +63,26 @@ pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
         ),
         lister.workloads(),
     )?;
-    let mut objects = Objects {
-        host_profiles: profiles,
-        node_profiles,
+    let objects = Objects {
         matrices,
         bases,
-        nodes,
         namespaces,
         exceptions,
         workloads,
-        ..Objects::default()
+        ..hosts
     };
-    objects.nodes.iter_mut().for_each(fleet::prune);
-    if !objects.has_operator() {
-        let features = lister.all::<NodeFeature>(
-            Api::all(cluster.client.clone()),
-            "nodefeatures.nfd.k8s-sigs.io",
-            "what node-feature-discovery found is not known",
-            SMALL_PAGE,
-        );
-        objects.node_features = features.await?;
-        objects
-            .node_features
-            .iter_mut()
-            .for_each(NodeFeature::prune);
-    }
-    let permissions = lister.permissions.lock();
-    let mut permissions = permissions.unwrap_or_else(|it| it.into_inner()).clone();
-    permissions.used.sort();
-    permissions
-        .lacked
-        .sort_by(|a, b| a.permission.cmp(&b.permission));
-    Ok(Listed {
-        objects,
-        reports,
-        permissions,
-    })
+    Ok(lister.listed(objects, reports))
+}
+
+/// Lists what tells of hosts, and nothing else.
+///
+/// # Errors
+///
+/// As [`list`].
+pub(super) async fn hosts(cluster: &Cluster) -> anyhow::Result<Listed> {
+    let lister = &Lister::new(cluster);
+    let objects = lister.hosts().await?;
+    Ok(lister.listed(objects, Vec::new()))
 }
 
 struct Lister<'a> {
@@ -126,7 +90,60 @@ struct Lister<'a> {
     permissions: Mutex<Permissions>,
 }
 
-impl Lister<'_> {
+impl<'a> Lister<'a> {
+    fn new(cluster: &'a Cluster) -> Self {
+        Self {
+            cluster,
+            permissions: Mutex::default(),
+        }
+    }
+
+    fn listed(&self, objects: Objects, reports: Vec<CompatReport>) -> Listed {
+        let permissions = self.permissions.lock();
+        let mut permissions = permissions.unwrap_or_else(|it| it.into_inner()).clone();
+        permissions.used.sort();
+        permissions
+            .lacked
+            .sort_by(|a, b| a.permission.cmp(&b.permission));
+        Listed {
+            objects,
+            reports,
+            permissions,
+        }
+    }
+
+    async fn hosts(&self) -> anyhow::Result<Objects> {
+        let nodes = Api::<Node>::all(self.cluster.client.clone());
+        let therefore = "no host is known, and so nothing of what fits them";
+        let (host_profiles, node_profiles, nodes) = try_join!(
+            self.guarded::<HostProfile>(
+                "hostprofiles.hostfit.dev",
+                "classes of hosts are named by their nodes alone"
+            ),
+            self.guarded::<NodeProfile>(
+                "nodeprofiles.hostfit.dev",
+                "facts that agents and people told are not known"
+            ),
+            self.all(nodes, "nodes", therefore, PAGE),
+        )?;
+        let mut objects = Objects {
+            host_profiles,
+            node_profiles,
+            nodes,
+            ..Objects::default()
+        };
+        objects.nodes.iter_mut().for_each(fleet::prune);
+        if !objects.has_operator() {
+            let features = Api::<NodeFeature>::all(self.cluster.client.clone());
+            let what = "nodefeatures.nfd.k8s-sigs.io";
+            let therefore = "what node-feature-discovery found is not known";
+            objects.node_features = self.all(features, what, therefore, SMALL_PAGE).await?;
+            let features = objects.node_features.iter_mut();
+            features.for_each(NodeFeature::prune);
+        }
+        Ok(objects)
+    }
+
     fn permissions(&self, change: impl FnOnce(&mut Permissions)) {
         change(&mut self.permissions.lock().unwrap_or_else(|it| it.into_inner()));
     }

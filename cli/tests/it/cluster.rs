@@ -1,7 +1,13 @@
-//! Clusters that are not there, and snapshots that are none.
+//! Clusters with the operator and with nothing installed, seen by who may and who may not; clusters that are not there, and
+//! snapshots that are none.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use crate::api::Api;
 use crate::golden::SHOP;
 use crate::kit::{Folder, check};
 
@@ -101,4 +107,168 @@ fn a_snapshot_of_a_snapshot_is_the_same() {
     assert_eq!(read("one"), read("two"));
     let verdicts = |file: &str| check(&folder, &["check", "-q", "--snapshot", file], 1, &[]);
     assert_eq!(verdicts(SHOP), verdicts("two"));
+}
+
+/// The command on the cluster that this folder's kubeconfig leads to.
+#[track_caller]
+fn on(folder: &Folder, arguments: &[&str], code: i32, says: &[&str]) -> String {
+    let kubeconfig = [
+        "--kubeconfig",
+        "kubeconfig",
+        "--as-of",
+        "2026-11-25",
+        "--no-cache",
+    ];
+    check(folder, &[arguments, &kubeconfig].concat(), code, says)
+}
+
+/// The lines of workloads that do not simply fit.
+fn rows(table: &str) -> Vec<&str> {
+    let words = ["FAIL ", "PARTIAL ", "WARN ", "UNKNOWN "];
+    let lines = table.lines();
+    lines
+        .filter(|line| words.iter().any(|word| line.starts_with(word)))
+        .collect()
+}
+
+#[test]
+fn with_the_operator_its_word_counts_and_no_registry_is_asked() {
+    let folder = Folder::new("operator");
+    let asked = Api::shop().serve(&folder);
+    let live = on(&folder, &["check", "-A"], 1, &[]);
+    let then = check(
+        &folder,
+        &["check", "--snapshot", SHOP, "--as-of", "2026-11-25"],
+        1,
+        &[],
+    );
+    // Names of registries in it lead nowhere: one that was asked would not have answered.
+    assert_eq!(rows(&live), rows(&then));
+    assert!(!live.contains("permissions used"), "{live}");
+    let asked = asked.lock().unwrap();
+    assert!(
+        !asked.iter().any(|path| path.contains("nodefeatures")),
+        "{asked:?}"
+    );
+    assert!(asked.len() < 30, "{asked:?}");
+}
+
+#[test]
+fn with_nothing_installed_nodes_and_registries_are_asked() {
+    let folder = Folder::new("nothing");
+    Api::shop().without_hostfit().serve(&folder);
+    let hosts = on(&folder, &["nodes"], 0, &[]);
+    for host in [
+        "amzn2-k510     3 ",
+        "debian12-k618  1 ",
+        "rhel94-k514    3 ",
+    ] {
+        assert!(hosts.contains(host), "{host}:\n{hosts}");
+    }
+    let says = [
+        "7 unknown",
+        "7 could not be told",
+        "permissions used: ",
+        "list deployments.apps in namespace shop",
+    ];
+    let table = on(
+        &folder,
+        &["check", "--registry-allow", "nobody.example"],
+        0,
+        &says,
+    );
+    assert!(table.contains("HF907"), "{table}");
+}
+
+#[test]
+fn what_may_not_be_seen_is_named_and_is_no_pass() {
+    let folder = Folder::new("hidden");
+    let mut api = Api::shop();
+    api.forbidden.extend(["statefulsets", "supportmatrices"]);
+    api.serve(&folder);
+    let arguments = ["check", "deploy/web", "--fail-on", "unknown"];
+    let says = [
+        "1 pass",
+        "may not list statefulsets.apps in namespace shop: no statefulsets there are judged",
+        "may not list supportmatrices.hostfit.dev: the default rules were used",
+        "1 kind of workloads is hidden: it is no pass",
+    ];
+    on(&folder, &arguments, 3, &says);
+}
+
+#[test]
+fn who_sees_reports_but_not_nodes_gets_the_verdicts_of_the_operator() {
+    let folder = Folder::new("tenant");
+    let mut api = Api::shop();
+    api.forbidden
+        .extend(["nodes", "hostprofiles", "imageprofiles"]);
+    let asked = api.serve(&folder);
+    let table = on(&folder, &["check"], 0, &["7 warn", "may not list nodes"]);
+    assert_eq!(rows(&table).len(), 7, "{table}");
+    assert!(
+        asked
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|path| !path.contains("nodes?continue"))
+    );
+}
+
+#[test]
+fn credentials_come_from_a_plugin_as_for_kubectl() {
+    let folder = Folder::new("exec");
+    let mut api = Api::shop();
+    api.token = Some("of-the-plugin");
+    api.serve(&folder);
+    on(
+        &folder,
+        &["nodes"],
+        2,
+        &["does not know you", "log in again"],
+    );
+    let plugin = folder.0.join("plugin");
+    let credential = r#"{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "of-the-plugin"}}"#;
+    fs::write(&plugin, format!("#!/bin/sh\necho '{credential}'\n")).unwrap();
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = fs::read_to_string(folder.0.join("kubeconfig")).unwrap();
+    let mut kubeconfig: serde_json::Value = serde_json::from_str(&text).unwrap();
+    kubeconfig["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin", "interactiveMode": "Never",
+    }});
+    fs::write(folder.0.join("kubeconfig"), kubeconfig.to_string()).unwrap();
+    on(&folder, &["nodes"], 0, &["rhel94-k514"]);
+}
+
+#[test]
+fn a_thousand_workloads_and_three_hundred_nodes_take_few_calls_and_little_time() {
+    let folder = Folder::new("thousand");
+    let mut api = Api::shop();
+    let text = fs::read_to_string(SHOP).unwrap();
+    let snapshot: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let shop = snapshot["objects"]["workloads"].as_array().unwrap();
+    for index in 0..1000 {
+        let mut workload = shop[index % shop.len()].clone();
+        workload["name"] = format!("w-{index}").into();
+        workload["uid"] = format!("u-{index}").into();
+        api.workload(&workload, &snapshot["images"]);
+    }
+    let nodes = api.objects["nodes"].clone();
+    for index in 0..300 {
+        let mut node = nodes[index % nodes.len()].clone();
+        node["metadata"]["name"] = format!("n-{index}").into();
+        api.add("nodes", node);
+    }
+    let asked = api.serve(&folder);
+    let began = Instant::now();
+    on(
+        &folder,
+        &["check", "-A", "-q"],
+        1,
+        &["1007 workloads, 7 images, 3 hosts (307 nodes)"],
+    );
+    let took = began.elapsed();
+    println!("{took:?}, {} calls", asked.lock().unwrap().len());
+    let patience = if cfg!(debug_assertions) { 30 } else { 3 };
+    assert!(took < Duration::from_secs(patience), "{took:?}");
+    assert!(asked.lock().unwrap().len() < 40);
 }

@@ -1,6 +1,7 @@
 //! The command as people run it.
 #![cfg(test)]
 
+mod api;
 mod cluster;
 mod flags;
 mod golden;
