@@ -43,6 +43,7 @@ mod labels;
 mod list;
 mod manifests;
 mod objects;
+mod redacted;
 mod snapshot;
 mod told;
 

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::redacted::redact;
 use super::{Objects, Permissions, Survey};
 
 /// What this version writes.
@@ -191,12 +192,12 @@ fn parse(text: &[u8]) -> anyhow::Result<Snapshot> {
 }
 
 impl Survey {
-    /// The survey as a file, in one line of JSON.
+    /// The survey as a file, in one line of JSON; without names, if they are to be taken out.
     ///
     /// # Errors
     ///
     /// If it cannot be written as JSON.
-    pub(crate) fn snapshot(&self) -> anyhow::Result<String> {
+    pub(crate) fn snapshot(&self, redacted: bool) -> anyhow::Result<String> {
         let mut images = BTreeMap::new();
         let mut profiles = BTreeMap::new();
         for (reference, facts) in &self.images {
@@ -227,6 +228,9 @@ impl Survey {
         };
         let mut written = serde_json::to_value(&written)?;
         prune(&mut written);
+        if redacted {
+            redact(&mut written);
+        }
         Ok(serde_json::to_string(&written)?)
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use crate::golden::SHOP;
 use crate::kit::{Folder, RHEL, check, layout};
 
 #[test]
@@ -121,4 +122,23 @@ fn a_format_that_a_command_does_not_know_is_named_with_those_that_it_knows() {
         "name",
     ];
     check(&folder, &arguments, 2, &["has no format name", "-o json"]);
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_who_asks() {
+    let folder = Folder::new("colours");
+    let run = |variable: Option<(&str, &str)>, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostfit"));
+        command.env_clear().envs(variable).current_dir(&folder.0);
+        command.args(["check", "--snapshot", SHOP]).args(more);
+        let out = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(out.contains("FAIL"), "{out}");
+        out.contains('\x1b')
+    };
+    assert!(!run(None, &[]), "a pipe is no terminal");
+    assert!(run(None, &["--color", "always"]));
+    assert!(run(Some(("CLICOLOR_FORCE", "1")), &[]));
+    assert!(run(Some(("HOSTFIT_COLOR", "always")), &[]));
+    assert!(!run(Some(("NO_COLOR", "1")), &["--color", "auto"]));
+    assert!(!run(Some(("CLICOLOR_FORCE", "1")), &["--color", "never"]));
 }
