@@ -19,6 +19,7 @@ mod cache;
 mod catalog;
 mod check;
 mod cluster;
+mod doctor;
 mod document;
 mod except;
 mod exit;
@@ -62,6 +63,8 @@ enum Command {
     Check(Box<Check>),
     /// Everything that is judged, as a page for people (-o html) or for other programs.
     Report(report::Args),
+    /// Is the install fine? What is not, and what to do about it.
+    Doctor(doctor::Args),
     /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
     Snapshot(snapshot::Args),
     /// Tell why a workload has its verdict, on what evidence, and what to do; or what a code means.
@@ -178,6 +181,7 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
         Command::Except(args) => blocking(except::run(*args, &common)),
         Command::Plan(args) => blocking(plan::run(args, &common)),
         Command::Report(args) => blocking(report::run(args, &common)),
+        Command::Doctor(args) => blocking(doctor::run(args, &common)),
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
         Command::Images(args) => blocking(images::run(args, &common)),
         Command::Catalog(args) => catalog::run(&args),

@@ -377,3 +377,13 @@ fn what_is_excepted_does_not_count_until_its_second() {
         &["\"excepted\"", "the new nodes come in December"],
     );
 }
+
+#[test]
+fn doctor_names_a_cluster_that_cannot_be_asked() {
+    let folder = Folder::new("doctor");
+    fs::write(folder.0.join("good"), kubeconfig("http://127.0.0.1:1")).unwrap();
+    let arguments = ["doctor", "--kubeconfig", "good"];
+    check(&folder, &arguments, 2, &["http://127.0.0.1:1", "is it up"]);
+    let format = [&arguments[..], &["-o", "html"]].concat();
+    check(&folder, &format, 2, &["hostfit doctor has no format html"]);
+}

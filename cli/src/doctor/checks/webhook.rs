@@ -1,0 +1,297 @@
+//! The webhook: that it is called, trusted and there.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hostfit_crds::policies::Policies;
+use hostfit_engine::policy::Mode;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::WebhookClientConfig;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt as _;
+
+use super::super::certificate::{self, Wrong};
+use super::super::read::{Call, Read, is_ours};
+use super::cluster::available;
+use super::rights::component;
+use super::{Group, few};
+
+/// Days that a certificate has left at least: it is renewed after two thirds of its 90 days.
+const LEFT: i64 = 25;
+
+pub(super) fn webhook(read: &Read) -> Group {
+    let mut group = Group::new("webhook");
+    let hooks = match hooks(read) {
+        Ok(hooks) => hooks,
+        Err(why) => {
+            group.unseen("webhook", "webhook configurations", why);
+            return group;
+        }
+    };
+    let configurations: BTreeSet<_> = hooks.iter().map(|it| it.configuration.as_str()).collect();
+    if hooks.is_empty() {
+        group.problem(
+            "webhook",
+            "there is no webhook configuration: nothing is said at admission",
+            "somebody has switched it off, or uninstalled it; helm upgrade --force-conflicts brings it back",
+        );
+        return group;
+    }
+    if configurations.len() > 1 {
+        let names: Vec<_> = configurations.iter().map(|it| it.to_string()).collect();
+        group.problem(
+            "two-releases",
+            format!("two releases are called for each pod: {}", few(&names)),
+            "uninstall all but one (helm uninstall)",
+        );
+    }
+    reachable(read, &mut group);
+    certificates(read, &hooks, &mut group);
+    match &read.call {
+        Ok(call) => answers(read, call, &mut group),
+        Err(why) => group.unseen("webhook", "answer through the API server", why),
+    }
+    if hooks.iter().any(|it| it.failure_policy == "Ignore") {
+        group.warning(
+            "failure-policy",
+            "failurePolicy Ignore: pods are let in while the webhook is down",
+            "set webhook.failurePolicy=Fail where nothing may start unjudged, and read what that costs first",
+        );
+    }
+    group
+}
+
+/// One webhook of a configuration of ours.
+struct Hook {
+    configuration: String,
+    failure_policy: String,
+    bundle: Vec<u8>,
+}
+
+fn hooks(read: &Read) -> Result<Vec<Hook>, &String> {
+    let (validating, mutating) = (read.validating.as_ref()?, read.mutating.as_ref()?);
+    let hook = |name: String, policy: &Option<String>, client: &WebhookClientConfig| Hook {
+        configuration: name,
+        failure_policy: policy.clone().unwrap_or_else(|| "Fail".to_owned()),
+        bundle: client.ca_bundle.clone().unwrap_or(ByteString(Vec::new())).0,
+    };
+    let mut all = Vec::new();
+    for it in validating {
+        let ours = it.webhooks.iter().flatten().filter(|it| is_ours(&it.name));
+        all.extend(ours.map(|one| hook(it.name_any(), &one.failure_policy, &one.client_config)));
+    }
+    for it in mutating {
+        let ours = it.webhooks.iter().flatten().filter(|it| is_ours(&it.name));
+        all.extend(ours.map(|one| hook(it.name_any(), &one.failure_policy, &one.client_config)));
+    }
+    Ok(all)
+}
+
+/// That somebody listens.
+fn reachable(read: &Read, group: &mut Group) {
+    let deployments = read.deployments.iter().flatten();
+    for deployment in deployments.filter(|it| component(it) == Some("webhook")) {
+        available(deployment, "unreachable", group);
+    }
+    let Some((namespace, service, _)) = read.service() else {
+        return;
+    };
+    let slices = match &read.endpoints {
+        Ok(slices) => slices,
+        Err(why) => return group.unseen("unreachable", "addresses of the Service", why),
+    };
+    let ready = |it: &EndpointSlice| {
+        let mut endpoints = it.endpoints.iter();
+        endpoints.any(|it| {
+            it.conditions
+                .as_ref()
+                .and_then(|it| it.ready)
+                .unwrap_or(true)
+        })
+    };
+    if !slices.iter().any(ready) {
+        group.problem(
+            "unreachable",
+            format!("the webhook cannot be reached: Service {namespace}/{service} has no address that is ready"),
+            format!("kubectl -n {namespace} get pods,endpointslices; is the Service there, and do its labels select the webhook's pods?"),
+        );
+    }
+}
+
+/// That the API server trusts who answers.
+fn certificates(read: &Read, hooks: &[Hook], group: &mut Group) {
+    let operator = read
+        .deployments
+        .iter()
+        .flatten()
+        .find(|it| component(it) == Some("operator"));
+    let operator = operator.map(|it: &Deployment| {
+        let namespace = it.namespace().unwrap_or_default();
+        format!(
+            "kubectl -n {namespace} rollout restart deploy/{}",
+            it.name_any()
+        )
+    });
+    let operator = operator.unwrap_or_else(|| "start the operator".to_owned());
+    let without = hooks.iter().filter(|it| it.bundle.is_empty());
+    let without: BTreeSet<_> = without.map(|it| it.configuration.clone()).collect();
+    if !without.is_empty() {
+        let names: Vec<_> = without.into_iter().collect();
+        return group.problem(
+            "ca-bundle",
+            format!("there is no CA bundle in webhook configuration {}: no call is trusted", few(&names)),
+            format!("the operator puts it there within 5 s, if it runs and may: {operator}; tell other tools to leave the field alone"),
+        );
+    }
+    let secret = match &read.secret {
+        Ok(secret) => secret,
+        Err(why) => return group.unseen("certificate", "certificate", why),
+    };
+    let leaf = secret.data.as_ref().and_then(|it| it.get("tls.crt"));
+    let leaf = leaf.map(|it| it.0.as_slice()).unwrap_or_default();
+    let Some((namespace, service, _)) = read.service() else {
+        return;
+    };
+    let name = format!("{service}.{namespace}.svc");
+    let now = moment(read);
+    let days = certificate::days_left(leaf, now).unwrap_or_default();
+    for hook in hooks {
+        let Err(wrong) = certificate::verify(leaf, &hook.bundle, &name, now) else {
+            continue;
+        };
+        let again = format!(
+            "kubectl -n {namespace} delete secret {}; the operator issues another one ({operator}, if it does not)",
+            secret.name_any()
+        );
+        let configuration = &hook.configuration;
+        let (section, says, fix) = match wrong {
+            Wrong::Expired => (
+                "certificate-expired",
+                format!("the certificate has expired {} days ago", -days),
+                format!("the operator renews it, if it runs and may: {operator}"),
+            ),
+            Wrong::NotYet => (
+                "clocks",
+                "the certificate is not valid yet: the clock of the operator's node is ahead"
+                    .to_owned(),
+                "set the clocks of the nodes (NTP), then issue it again".to_owned(),
+            ),
+            Wrong::NotTrusted => (
+                "certificate",
+                format!(
+                    "the certificate does not match the CA bundle of {configuration}: somebody else signed it"
+                ),
+                again,
+            ),
+            Wrong::OtherName => (
+                "certificate",
+                format!("the certificate is not for {name}"),
+                again,
+            ),
+            Wrong::Unreadable => (
+                "certificate",
+                "the Secret holds no certificate".to_owned(),
+                again,
+            ),
+            Wrong::NoBundle => (
+                "ca-bundle",
+                format!("the CA bundle of {configuration} holds no certificate"),
+                format!("the operator restores it within 5 s, if it runs and may: {operator}"),
+            ),
+            Wrong::Other(why) => (
+                "certificate",
+                format!("the certificate is refused: {why}"),
+                again,
+            ),
+        };
+        return group.problem(section, says, fix);
+    }
+    let says = format!("certificate {days} days left, CA bundle matches");
+    match days < LEFT {
+        true => group.warning(
+            "certificate",
+            says,
+            format!("it is renewed at 30 days: look why it was not ({operator})"),
+        ),
+        false => group.fine("certificate", says),
+    }
+}
+
+/// The API server's time, by which it judges certificates; else ours.
+fn moment(read: &Read) -> Timestamp {
+    let call = read.call.as_ref().ok();
+    call.and_then(|it| it.server).unwrap_or(read.now)
+}
+
+/// That a pod that is created meets us.
+fn answers(read: &Read, call: &Call, group: &mut Group) {
+    let took = call.took.as_millis();
+    let is_answer =
+        |why: &String| why.contains("denied the request") && why.contains("pods.hostfit.dev");
+    let unreachable = |group: &mut Group, why: &str| {
+        group.problem(
+            "unreachable",
+            format!("the API server does not get an answer of the webhook{why}"),
+            "look at the problems above; if there is none, may the API server reach pods of nodes (network policy, firewall, webhook.hostNetwork)?",
+        );
+    };
+    match &call.refused {
+        Some(why) if is_answer(why) => {
+            group.fine(
+                "webhook",
+                format!("answers through the API server: {took} ms"),
+            );
+        }
+        Some(why) if why.contains("failed calling webhook") && why.contains(".hostfit.dev") => {
+            unreachable(group, &format!(": {why}"));
+        }
+        Some(why) => group.unseen(
+            "webhook",
+            "answer through the API server",
+            &format!("a pod is refused by others: {why}"),
+        ),
+        None if call.annotated => {
+            group.fine(
+                "webhook",
+                format!("answers through the API server: {took} ms"),
+            );
+        }
+        None => {
+            let matrices = read
+                .matrices
+                .iter()
+                .flatten()
+                .cloned()
+                .map(Arc::new)
+                .collect();
+            let (policies, _) = Policies::read(matrices, &Policies::default());
+            let labels = Cow::Borrowed(&call.labels);
+            let is_silent = match policies.judge(&labels).mode {
+                Mode::Off | Mode::Audit => Some("the mode there is audit or off"),
+                Mode::Warn | Mode::Enforce if !annotates(read) => Some("annotatePods is off"),
+                Mode::Warn | Mode::Enforce => None,
+            };
+            match is_silent {
+                Some(why) => group.unseen(
+                    "webhook",
+                    "answer through the API server",
+                    &format!("in namespace {} nothing is said: {why}", call.namespace),
+                ),
+                None => unreachable(group, ""),
+            }
+        }
+    }
+}
+
+/// Whether pods are annotated at all.
+fn annotates(read: &Read) -> bool {
+    let deployments = read.deployments.iter().flatten();
+    let webhook = deployments.filter(|it| component(it) == Some("webhook"));
+    let pods = webhook.filter_map(|it| it.spec.as_ref()?.template.spec.as_ref());
+    let containers = pods.flat_map(|it| &it.containers);
+    let mut variables = containers.flat_map(|it| it.env.iter().flatten());
+    !variables.any(|it| it.name == "HOSTFIT_ANNOTATE_PODS" && it.value.as_deref() == Some("false"))
+}
