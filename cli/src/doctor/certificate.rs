@@ -29,11 +29,11 @@ pub(super) enum Wrong {
     Other(String),
 }
 
-/// Days that the first certificate of `leaf` (PEM) is valid after `now`.
-pub(super) fn days_left(leaf: &[u8], now: Timestamp) -> Option<i64> {
+/// When the time of the first certificate of `leaf` (PEM) is over.
+pub(super) fn until(leaf: &[u8]) -> Option<Timestamp> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(leaf).ok()?;
     let until = pem.parse_x509().ok()?.validity().not_after.timestamp();
-    Some((until - now.as_second()).div_euclid(24 * 3600))
+    Timestamp::from_second(until).ok()
 }
 
 /// Verifies `leaf` (PEM, perhaps with a chain) as the API server does: by `bundle` (PEM), for a name, at a time.

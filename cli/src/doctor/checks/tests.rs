@@ -99,7 +99,7 @@ fn a_certificate_whose_time_is_over() {
         |read| certified(read, -100, -10),
         &[
             "Problem certificate-expired",
-            "has expired 10 days ago",
+            "has expired, on 20",
             "operator",
         ],
     );

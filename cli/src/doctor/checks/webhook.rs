@@ -157,7 +157,8 @@ fn certificates(read: &Read, hooks: &[Hook], group: &mut Group) {
     };
     let name = format!("{service}.{namespace}.svc");
     let now = moment(read);
-    let days = certificate::days_left(leaf, now).unwrap_or_default();
+    let until = certificate::until(leaf).unwrap_or(now);
+    let days = (until.as_second() - now.as_second()).div_euclid(24 * 3600);
     for hook in hooks {
         let Err(wrong) = certificate::verify(leaf, &hook.bundle, &name, now) else {
             continue;
@@ -170,7 +171,10 @@ fn certificates(read: &Read, hooks: &[Hook], group: &mut Group) {
         let (section, says, fix) = match wrong {
             Wrong::Expired => (
                 "certificate-expired",
-                format!("the certificate has expired {} days ago", -days),
+                format!(
+                    "the certificate has expired, on {}",
+                    until.strftime("%Y-%m-%d %H:%M UTC")
+                ),
                 format!("the operator renews it, if it runs and may: {operator}"),
             ),
             Wrong::NotYet => (
