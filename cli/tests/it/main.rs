@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod doctor;
 mod flags;
 mod golden;
 mod images;
