@@ -19,6 +19,7 @@ mod cache;
 mod catalog;
 mod check;
 mod cluster;
+mod completion;
 mod doctor;
 mod document;
 mod except;
@@ -81,6 +82,8 @@ enum Command {
     Images(images::Args),
     /// The rules, hosts and tables that are built in.
     Catalog(catalog::Args),
+    /// A script that completes commands and flags.
+    Completion(completion::Args),
     /// The version of the program and of its rules.
     Version,
 }
@@ -114,6 +117,13 @@ pub(crate) fn program() -> &'static str {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|it| it == completion::COMPLETE) {
+        return match completion::complete(Args::command(), words.collect()) {
+            Ok(()) => Exit::Fine.into(),
+            Err(_) => Exit::Trouble.into(),
+        };
+    }
     let command = Args::command().name(program()).bin_name(program());
     let parsed = command
         .try_get_matches()
@@ -185,6 +195,7 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
         Command::Images(args) => blocking(images::run(args, &common)),
         Command::Catalog(args) => catalog::run(&args),
+        Command::Completion(args) => completion::run(&args, Args::command()),
         Command::Version => {
             say!(
                 "hostfit {}, rules {} of {}",

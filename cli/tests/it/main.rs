@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod completion;
 mod doctor;
 mod flags;
 mod golden;
