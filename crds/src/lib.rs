@@ -20,6 +20,7 @@ pub mod names;
 pub mod node;
 pub mod node_profile;
 pub mod policies;
+pub mod runtime_class;
 pub mod seen;
 pub mod selector;
 pub mod support_matrix;

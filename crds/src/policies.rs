@@ -82,6 +82,7 @@ impl Policies {
                     let without_rows = || {
                         let mut without = (*matrix).clone();
                         without.spec.rules.clear();
+                        without.spec.runtime_handlers.clear();
                         without.spec.rules_version = None;
                         // What cannot be read allows nothing.
                         if codes(&without.spec.exception_codes).is_err() {

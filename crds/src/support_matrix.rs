@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compat_report::VerdictCounts;
-use crate::{Condition, Selector};
+use crate::{Condition, HostFacts, Selector};
 
 pub use read::MatrixError;
 pub use row::{MatrixRule, RuleSeverity, RuleVerdict};
@@ -72,6 +72,12 @@ pub struct SupportMatrixSpec {
     /// empty. Where several matrices select a namespace, all must allow it.
     #[schemars(length(max = 64), inner(length(min = 1, max = 8)))]
     pub exception_codes: Vec<String>,
+    /// What the handlers of RuntimeClasses give their pods instead of the node's kernel: rules on the kernel then judge by that.
+    /// Without it, of a sandbox they say nothing (HF250), and of any other handler they are only possible.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["handler"]))]
+    pub runtime_handlers: Vec<RuntimeHandler>,
     /// Your own rows. The first row that matches a pair of image and host decides; it beats every pack.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
@@ -92,12 +98,24 @@ impl Default for SupportMatrixSpec {
             host_policy: HostPolicy::default(),
             existing_workloads: ExistingWorkloads::default(),
             steer: false,
+            runtime_handlers: Vec::new(),
             unknown_policy: UnknownPolicy::default(),
             rules_version: None,
             exception_codes: vec!["*".to_owned()],
             rules: Vec::new(),
         }
     }
+}
+
+/// What a handler of RuntimeClasses gives its pods.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeHandler {
+    /// The handler, as RuntimeClasses name it: runsc, kata-qemu.
+    #[schemars(length(min = 1, max = 253))]
+    pub handler: String,
+    /// The kernel in it, as facts of a host: kernel, vsyscall, modules, btf, sysctls, and what else rules on the kernel ask for.
+    pub facts: HostFacts,
 }
 
 /// How strict the matrix is at admission.

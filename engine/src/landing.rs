@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::host::{Host, HostFacts, HostName};
+use crate::runtime_class::RuntimeClasses;
 use crate::workload::{Placement, Requirement, Taint, Term};
 
 /// Label that differs on every node. It is kept beside the class of labels, not in it.
@@ -13,6 +14,7 @@ pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 pub struct Fleet {
     hosts: Vec<Host>,
     classes: Vec<NodeClass>,
+    runtime_classes: RuntimeClasses,
 }
 
 /// Nodes with the same profile, labels and taints.
@@ -34,7 +36,25 @@ impl Fleet {
         for class in &mut classes {
             class.host = class.host.filter(|index| *index < hosts.len());
         }
-        Self { hosts, classes }
+        Self {
+            hosts,
+            classes,
+            runtime_classes: RuntimeClasses::default(),
+        }
+    }
+
+    /// The same fleet, in a cluster with these RuntimeClasses.
+    #[must_use]
+    pub fn with_runtime_classes(self, runtime_classes: RuntimeClasses) -> Self {
+        Self {
+            runtime_classes,
+            ..self
+        }
+    }
+
+    /// The RuntimeClasses of the cluster.
+    pub fn runtime_classes(&self) -> &RuntimeClasses {
+        &self.runtime_classes
     }
 
     /// Every host.
@@ -74,18 +94,25 @@ impl Fleet {
 
     /// The classes of nodes that the placement allows, each with its host once it is profiled.
     pub fn admitting(&self, placement: &Placement) -> impl Iterator<Item = Admitting<'_>> {
-        let admitting = self.classes.iter().filter(|class| class.admits(placement));
-        admitting.map(|class| Admitting {
+        let classes = self.admitted(placement).into_iter();
+        classes.map(|class| Admitting {
             host: class.host.and_then(|index| self.hosts.get(index)),
             labels: &class.labels,
         })
+    }
+
+    /// The classes that the placement allows, with what its RuntimeClass adds to it.
+    fn admitted(&self, placement: &Placement) -> Vec<&NodeClass> {
+        let placement = self.runtime_classes.applied_to(placement);
+        let classes = self.classes.iter();
+        classes.filter(|class| class.admits(&placement)).collect()
     }
 
     /// The hosts that the placement allows, in the order of the fleet.
     pub fn landing(&self, placement: &Placement) -> Landing<'_> {
         let mut admitted = BTreeSet::new();
         let mut unprofiled = false;
-        for class in self.classes.iter().filter(|class| class.admits(placement)) {
+        for class in self.admitted(placement) {
             match class.host {
                 Some(index) => {
                     admitted.insert(index);

@@ -28,6 +28,7 @@ pub mod os_release;
 pub mod package;
 pub mod plan;
 pub mod policy;
+pub mod runtime_class;
 pub mod steering;
 pub mod tables;
 pub mod verdict;

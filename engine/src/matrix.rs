@@ -160,7 +160,7 @@ fn judge<F: Borrow<Fact<ImageFacts>>>(
         all: images.collect(),
         active: Active::of(knowledge.rules),
         runtime_class,
-        sandbox: runtime_class.and_then(Sandbox::of),
+        sandbox: runtime_class.and_then(|class| Sandbox::of(class, knowledge)),
         knowledge,
     };
     for host in hosts {
@@ -204,7 +204,7 @@ struct Images<'a> {
     all: Vec<(User, Read<'a>)>,
     active: Active,
     runtime_class: Option<&'a str>,
-    sandbox: Option<Sandbox>,
+    sandbox: Option<Sandbox<'a>>,
     knowledge: &'a Knowledge<'a>,
 }
 
@@ -246,10 +246,7 @@ impl Images<'_> {
                 of_host.get_or_insert_with(|| ask(&mut self.active.of_hosts.iter()));
             let of_pair = ask(&mut concerned.rules.iter());
             let of_kernel = match &self.sandbox {
-                Some(sandbox) => {
-                    let outcome = sandbox.check(&cell, &concerned.of_kernel);
-                    outcome.finding().into_iter().collect()
-                }
+                Some(sandbox) => sandbox.check(&cell, &concerned.of_kernel),
                 None => ask(&mut concerned.of_kernel.iter().map(|(_, check)| check)),
             };
             let beyond = [

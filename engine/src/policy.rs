@@ -1,8 +1,9 @@
 //! What to do about a judgement: the only place where "unknown" becomes allow, warn or deny.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::{CellVerdict, Code};
+use crate::host::HostFacts;
 use crate::matrix::row::Row;
 use crate::matrix::{Pack, RulesVersion};
 use crate::verdict::{Judgement, Reason, User, Verdict};
@@ -80,6 +81,8 @@ pub struct Rules {
     pub packs: BTreeSet<Pack>,
     /// People's rows, in order: the first that matches decides.
     pub rows: Vec<Row>,
+    /// What the handlers of RuntimeClasses give their pods instead of the node's kernel.
+    pub runtime_handlers: BTreeMap<String, HostFacts>,
     /// What to make of a pair of which no row of any active matrix speaks.
     pub outside_matrix: Response,
     /// The version of the rules that people accept: what is newer only warns.
@@ -123,6 +126,7 @@ impl Policy {
             rules: Rules {
                 packs: [Pack::Recommended, Pack::VendorSupport, Pack::EndOfLife].into(),
                 rows: Vec::new(),
+                runtime_handlers: BTreeMap::new(),
                 outside_matrix: Response::Allow,
                 accepted: RulesVersion::LATEST,
                 exceptable: Code::ALL.iter().copied().collect(),
@@ -137,6 +141,9 @@ impl Policy {
     pub fn and(mut self, other: Self) -> Self {
         self.rules.packs.extend(other.rules.packs);
         self.rules.rows.extend(other.rules.rows);
+        for (handler, facts) in other.rules.runtime_handlers {
+            self.rules.runtime_handlers.entry(handler).or_insert(facts);
+        }
         self.rules.outside_matrix = self.rules.outside_matrix.max(other.rules.outside_matrix);
         self.rules.accepted = self.rules.accepted.max(other.rules.accepted);
         let both = |code: &Code| other.rules.exceptable.contains(code);

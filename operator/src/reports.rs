@@ -7,6 +7,7 @@ use std::time::Duration;
 use hostfit_crds::CompatReport;
 use hostfit_crds::compat_exception::exceptions as exceptions_of;
 use hostfit_crds::policies::Policies;
+use hostfit_crds::runtime_class::runtime_classes as runtime_classes_of;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_registry::Platforms;
@@ -277,5 +278,8 @@ impl Reports {
 
 /// The fleet as the operator itself observes it: it need not wait for the profiles that it is about to write.
 pub(crate) fn known_fleet(world: &World) -> Option<Fleet> {
-    Some(nodes::planned(world)?.fleet())
+    let runtime_classes = world.runtime_classes.state()?;
+    let runtime_classes = runtime_classes_of(runtime_classes.iter().map(AsRef::as_ref));
+    let fleet = nodes::planned(world)?.fleet();
+    Some(fleet.with_runtime_classes(runtime_classes))
 }

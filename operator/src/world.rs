@@ -8,12 +8,13 @@ use hostfit_crds::node::Agents;
 use hostfit_crds::workload::{CronJobSpec, PodSpec, PodStatus, Pods, TemplateSpec};
 use hostfit_crds::{
     BaseImage, ClusterCompatReport, CompatException, CompatReport, HostProfile, KeptImageProfile,
-    NodeProfile, SupportMatrix, fleet,
+    NodeProfile, SupportMatrix, fleet, runtime_class,
 };
 use hostfit_engine::image::Digest;
 use hostfit_process::watch::{self, Keep};
 use hostfit_process::{Changed, Health, Tasks, Watched};
 use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::core::Object;
 use kube::core::object::NotUsed;
 use kube::discovery::ApiResource;
@@ -32,6 +33,7 @@ pub(crate) struct World {
     pub(crate) node_features: NodeFeatures,
     /// What node agents are worth.
     pub(crate) agents: Agents,
+    pub(crate) runtime_classes: Watched<RuntimeClass>,
     pub(crate) matrices: Watched<SupportMatrix>,
     pub(crate) bases: Watched<BaseImage>,
     pub(crate) exceptions: Watched<CompatException>,
@@ -124,6 +126,12 @@ impl World {
                 &hosts_changed,
             ),
             agents: settings.agents,
+            runtime_classes: typed!(
+                RuntimeClass,
+                "runtimeclasses",
+                runtime_class::prune,
+                anything_changed
+            ),
             namespaces: typed!(Namespace, "namespaces", prune_namespace, anything_changed),
             matrices: typed!(SupportMatrix, "supportmatrices", |_| {}, anything_changed),
             bases: typed!(BaseImage, "baseimages", |_| {}, bases_changed),

@@ -43,6 +43,8 @@ pub enum Kind {
     CompatReport,
     /// `compatexceptions.hostfit.dev`
     CompatException,
+    /// `runtimeclasses.node.k8s.io`
+    RuntimeClass,
     /// `secrets`, of one namespace
     Secret,
     /// `serviceaccounts`, of one namespace
@@ -51,7 +53,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is not of one namespace.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Node,
         Self::Namespace,
         Self::HostProfile,
@@ -59,6 +61,7 @@ impl Kind {
         Self::BaseImage,
         Self::ImageProfile,
         Self::CompatReport,
+        Self::RuntimeClass,
         Self::SupportMatrix,
         Self::CompatException,
     ];
@@ -77,6 +80,7 @@ impl Kind {
             Self::CompatException => "compatexceptions",
             Self::Secret => "secrets",
             Self::ServiceAccount => "serviceaccounts",
+            Self::RuntimeClass => "runtimeclasses",
         }
     }
 
@@ -93,12 +97,14 @@ impl Kind {
             Self::CompatException => "CompatException",
             Self::Secret => "Secret",
             Self::ServiceAccount => "ServiceAccount",
+            Self::RuntimeClass => "RuntimeClass",
         }
     }
 
     fn api_version(self) -> &'static str {
         match self {
             Self::Node | Self::Namespace | Self::Secret | Self::ServiceAccount => "v1",
+            Self::RuntimeClass => "node.k8s.io/v1",
             Self::HostProfile
             | Self::NodeProfile
             | Self::BaseImage

@@ -9,6 +9,7 @@ use hostfit_crds::compat_exception::exceptions;
 use hostfit_crds::fleet::{Class, fleet, prune};
 use hostfit_crds::node::offered;
 use hostfit_crds::policies::{Judge, Policies};
+use hostfit_crds::runtime_class::{self, runtime_classes};
 use hostfit_crds::{BaseImage, CompatException, HostProfile, NodeProfile, SupportMatrix};
 use hostfit_engine::exception::Exceptions;
 use hostfit_engine::landing::Fleet;
@@ -16,6 +17,7 @@ use hostfit_engine::lineage::Catalog;
 use hostfit_process::{Changed, Condition, Health, Tasks, Watched, watch};
 use hostfit_registry::Platforms;
 use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, timeout_at};
@@ -60,6 +62,7 @@ impl Snapshot {
             namespaces: Vec::new(),
             profiles: Vec::new(),
             node_profiles: Vec::new(),
+            runtimes: Vec::new(),
             bases: Vec::new(),
             exceptions: Vec::new(),
         };
@@ -72,6 +75,7 @@ impl Snapshot {
             namespaces,
             profiles,
             node_profiles,
+            runtimes,
             bases,
             exceptions: of_people,
         } = known;
@@ -84,7 +88,8 @@ impl Snapshot {
                 offered(node, known.map(|known| known.as_ref())),
             )
         });
-        let fleet = fleet(classes, nodes);
+        let runtime_classes = runtime_classes(runtimes.iter().map(AsRef::as_ref));
+        let fleet = fleet(classes, nodes).with_runtime_classes(runtime_classes);
         // Most namespaces have the same policy: they share one.
         let mut shared: Vec<Arc<Judge>> = Vec::new();
         let mut share = |labels: &BTreeMap<String, String>| {
@@ -161,6 +166,7 @@ impl World {
             namespaces: watched!(Namespace, "namespaces", prune_namespace),
             profiles: watched!(HostProfile, "hostprofiles", |_| {}),
             node_profiles: watched!(NodeProfile, "nodeprofiles", NodeProfile::prune),
+            runtimes: watched!(RuntimeClass, "runtimeclasses", runtime_class::prune),
             bases: watched!(BaseImage, "baseimages", |_| {}),
             exceptions: watched!(CompatException, "compatexceptions", CompatException::prune),
             matrices: watched!(SupportMatrix, "supportmatrices", |_| {}),
@@ -180,6 +186,7 @@ struct Stores {
     namespaces: Watched<Namespace>,
     profiles: Watched<HostProfile>,
     node_profiles: Watched<NodeProfile>,
+    runtimes: Watched<RuntimeClass>,
     bases: Watched<BaseImage>,
     exceptions: Watched<CompatException>,
     matrices: Watched<SupportMatrix>,
@@ -191,6 +198,7 @@ pub(crate) struct Known {
     pub(crate) namespaces: Vec<Arc<Namespace>>,
     pub(crate) profiles: Vec<Arc<HostProfile>>,
     pub(crate) node_profiles: Vec<Arc<NodeProfile>>,
+    pub(crate) runtimes: Vec<Arc<RuntimeClass>>,
     pub(crate) bases: Vec<Arc<BaseImage>>,
     pub(crate) exceptions: Vec<Arc<CompatException>>,
 }
@@ -203,6 +211,7 @@ impl Stores {
             namespaces: self.namespaces.state()?,
             profiles: self.profiles.state()?,
             node_profiles: self.node_profiles.state()?,
+            runtimes: self.runtimes.state()?,
             bases: self.bases.state()?,
             exceptions: self.exceptions.state()?,
         })

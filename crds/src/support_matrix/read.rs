@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use hostfit_engine::exception::{UnknownCode, codes};
 use hostfit_engine::matrix::row::RowError;
 use hostfit_engine::matrix::{NoRulesVersion, Pack, RulesVersion};
-use hostfit_engine::policy;
+use hostfit_engine::{host, policy};
+
+use crate::host_facts::FactError;
 
 use super::{
-    ExistingWorkloads, HostPolicy, Mode, NamespaceOverrides, Response, RulePack, SupportMatrix,
-    SupportMatrixSpec, SupportMatrixStatus, row,
+    ExistingWorkloads, HostPolicy, Mode, NamespaceOverrides, Response, RulePack, RuntimeHandler,
+    SupportMatrix, SupportMatrixSpec, SupportMatrixStatus, row,
 };
 
 /// Why a SupportMatrix cannot be used. Shown in its condition.
@@ -24,6 +26,14 @@ pub enum MatrixError {
     /// A code that is none.
     #[error("exceptionCodes: {0}")]
     ExceptionCode(#[from] UnknownCode),
+    /// What is stated of a handler cannot be read.
+    #[error("runtimeHandlers {handler:?}: {error}")]
+    Handler {
+        /// The handler.
+        handler: String,
+        /// What is wrong.
+        error: FactError,
+    },
     /// A selector's value has a shape that means nothing.
     #[error(
         "row {row:?}: {side}.{name} must be a text, a whole number, true, false, or a list of those (put versions in quotes)"
@@ -106,6 +116,11 @@ impl TryFrom<&SupportMatrixSpec> for policy::Policy {
                 packs: spec.rule_packs.iter().map(pack).collect(),
                 rows: row::rows(&spec.rules)?,
                 outside_matrix: response(spec.unknown_policy.outside_matrix),
+                runtime_handlers: spec
+                    .runtime_handlers
+                    .iter()
+                    .map(handler)
+                    .collect::<Result<_, _>>()?,
                 exceptable: codes(&spec.exception_codes)?,
                 accepted: match &spec.rules_version {
                     Some(version) => version.parse()?,
@@ -113,6 +128,14 @@ impl TryFrom<&SupportMatrixSpec> for policy::Policy {
                 },
             },
         })
+    }
+}
+
+fn handler(stated: &RuntimeHandler) -> Result<(String, host::HostFacts), MatrixError> {
+    let handler = stated.handler.clone();
+    match host::HostFacts::try_from(&stated.facts) {
+        Ok(facts) => Ok((handler, facts)),
+        Err(error) => Err(MatrixError::Handler { handler, error }),
     }
 }
 

@@ -72,6 +72,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             type_: names::READY,
             status: false,
             reason: match error {
+                MatrixError::Handler { .. } => "UnreadableHandler",
                 MatrixError::Row(_) | MatrixError::Value { .. } => "UnreadableRow",
                 MatrixError::RulesVersion(_) => "UnknownRulesVersion",
                 MatrixError::ExceptionCode(_) => "UnknownCode",

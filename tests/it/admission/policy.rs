@@ -7,8 +7,9 @@ use hostfit_tests::registry::Image;
 use serde_json::{Value, json};
 
 use super::pods::fitting;
-use super::review::{create, pod};
+use super::review::{create, create_other, pod};
 use super::stand::{OWN_NAMESPACE, Setup, Stand, named, namespace, node, profile, rhel9};
+use super::templates::workload;
 
 /// A pod in a namespace.
 fn pod_in(namespace: &str, image: &str) -> Value {
@@ -337,4 +338,49 @@ async fn who_is_refused_in_a_namespace_that_asks_for_less_learns_why() {
         let told = answer.denial().lines().find(|it| it.contains("label of"));
         assert_eq!(told, expected, "{space}");
     }
+}
+
+#[tokio::test]
+async fn the_handler_of_a_runtime_class_is_known_and_what_people_state_of_it_counts() {
+    let stated = json!([{"handler": "own", "facts": {"kernel": "2.6.18"}}]);
+    let matrix =
+        json!({"mode": "Enforce", "rulePacks": ["recommended"], "runtimeHandlers": stated});
+    let setup = Setup::ordinary(matrix).await;
+    let class = |name: &str, handler: &str| {
+        let scheduling = json!({"nodeSelector": {"kubernetes.io/hostname": "node-2"}});
+        json!({"metadata": {"name": name}, "handler": handler, "scheduling": scheduling})
+    };
+    setup
+        .cluster
+        .put(Kind::RuntimeClass, class("secure", "own"));
+    let stand = setup.ready().await;
+    // Debian 9, by the layer of the published image: its C library asks for kernel 2.6.32.
+    let layer = "sha256:f73e7e79899a33b4b9b78da62efb71520844f8dd518f3c390e27bc3063bce307";
+    let image = Image {
+        diff_ids: vec![layer.to_owned()],
+        ..Image::default()
+    };
+    stand.registry.push("debian", "1", &image);
+    let mut sandboxed = pod(&stand.image("debian:1"));
+    sandboxed["spec"]["runtimeClassName"] = json!("secure");
+    // A newer kernel than that of the handler is needed.
+    let judged = stand.judge(sandboxed.clone()).await;
+    assert_eq!(judged, "Fail HF201: refused HF201");
+    let mut template = workload("Deployment", &stand.image("debian:1"));
+    template["spec"]["template"]["spec"]["runtimeClassName"] = json!("secure");
+    let refused = create_other(("apps", "deployments"), template);
+    let answer = stand.validate(refused).await;
+    assert!(
+        answer.denial().contains("in RuntimeClass secure"),
+        "{answer:?}"
+    );
+    stand
+        .cluster
+        .put(Kind::RuntimeClass, class("secure", "runsc"));
+    stand
+        .until("the handler has changed", async || {
+            // gVisor says 4.4.
+            stand.judge(sandboxed.clone()).await == "Pass -: let in"
+        })
+        .await;
 }

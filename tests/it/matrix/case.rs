@@ -38,6 +38,9 @@ pub(super) struct Case {
     /// More of the pod's spec: nodeSelector, tolerations, runtimeClassName, …
     #[serde(default)]
     pub(super) pod: Option<Map<String, Value>>,
+    /// The cluster's RuntimeClasses.
+    #[serde(default, rename = "runtimeClass", deserialize_with = "one_or_many")]
+    pub(super) runtime_classes: Vec<RuntimeClass>,
     pub(super) expect: Expect,
     /// Parts of the messages and fixes.
     #[serde(default, deserialize_with = "one_or_many")]
@@ -51,6 +54,17 @@ pub(super) struct Case {
     /// What admission does: `ignored`, `admitted`, `warned HF501`, `refused HF101`.
     #[serde(default)]
     pub(super) admission: Option<String>,
+}
+
+/// A RuntimeClass.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuntimeClass {
+    pub(super) name: String,
+    pub(super) handler: String,
+    /// `nodeSelector` and `tolerations`.
+    #[serde(default)]
+    pub(super) scheduling: Option<Value>,
 }
 
 impl File {

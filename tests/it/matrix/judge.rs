@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
 
+use hostfit_crds::runtime_class::runtime_classes;
 use hostfit_crds::workload::PodSpec;
 use hostfit_crds::{ImageProfileStatus, SupportMatrixSpec};
 use hostfit_engine::distribution::Distribution;
@@ -15,11 +16,12 @@ use hostfit_engine::image::{
 use hostfit_engine::lineage::{Catalog, KnownBase};
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::{Decision, Policy, decide};
+use hostfit_engine::runtime_class::RuntimeClasses;
 use hostfit_engine::verdict::{Judgement, Reason};
 use hostfit_engine::workload::Workload;
 use serde_json::{Value, json};
 
-use super::case::{Answer, Case, Expect, Image, Proof, Role, Zstd};
+use super::case::{Answer, Case, Expect, Image, Proof, Role, RuntimeClass, Zstd};
 use super::hosts::fleet;
 use super::root;
 
@@ -124,7 +126,7 @@ fn judge(case: &Case) -> Result<(Judgement, Decision), String> {
         return Err("an image of the case is not in the pod".to_owned());
     }
     // Containers come before volumes in a workload, so the cases must write them in that order.
-    let fleet = fleet(&case.host)?;
+    let fleet = fleet(&case.host)?.with_runtime_classes(classes(&case.runtime_classes)?);
     let catalog = Catalog::new(case.image.iter().enumerate().filter_map(followed));
     let knowledge = Knowledge {
         fleet: &fleet,
@@ -172,6 +174,20 @@ fn kept(fact: &Fact<ImageFacts>) -> Result<Fact<ImageFacts>, String> {
     let read = status.facts(facts.digest.clone());
     let read = read.ok_or("its ImageProfile cannot be read back")?;
     Ok(Fact::Known(read.facts, evidence.clone()))
+}
+
+/// RuntimeClasses as they come from the API server.
+fn classes(written: &[RuntimeClass]) -> Result<RuntimeClasses, String> {
+    let class = |class: &RuntimeClass| {
+        let scheduling = class.scheduling.clone().unwrap_or_else(|| json!({}));
+        let object = json!({"metadata": {"name": class.name}, "handler": class.handler, "scheduling": scheduling});
+        let object: k8s_openapi::api::node::v1::RuntimeClass =
+            serde_json::from_value(object).map_err(|it| format!("runtimeClass: {it}"))?;
+        let read = serde_json::to_value(&object.scheduling).map_err(|it| it.to_string())?;
+        unknown_field(&scheduling, &read, "runtimeClass.scheduling").map_or(Ok(object), Err)
+    };
+    let objects = written.iter().map(class).collect::<Result<Vec<_>, _>>()?;
+    Ok(runtime_classes(&objects))
 }
 
 fn policy(matrix: Option<&Value>) -> Result<Policy, String> {

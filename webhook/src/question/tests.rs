@@ -69,6 +69,7 @@ fn snapshot(cluster: &Cluster) -> Arc<Snapshot> {
             namespaces: vec![namespace],
             profiles,
             node_profiles: Vec::new(),
+            runtimes: Vec::new(),
             bases: Vec::new(),
             exceptions: Vec::new(),
         },

@@ -49,6 +49,7 @@ fn item(name: &str) -> Item {
             ..TargetRef::default()
         },
         generation: None,
+        pull_secrets: Default::default(),
         labels: BTreeMap::new(),
         workload: Workload {
             images: Vec::new(),
