@@ -133,34 +133,49 @@ impl<'a> Session<'a> {
         self.exchange_with(self.endpoints.iter(), ask).await
     }
 
+    /// How many mirrors are not asked any more.
+    fn passed_over(&self) -> usize {
+        let endpoints = self.endpoints.iter();
+        endpoints.filter(|it| it.is_given_up()).count()
+    }
+
+    /// Of several failures that of the registry itself is told.
     async fn exchange_with<'e>(
         &'e self,
         endpoints: impl Iterator<Item = &'e Endpoint> + Send,
         ask: Ask<'_>,
     ) -> Result<Reply, Failure> {
-        let mut endpoints = endpoints.peekable();
-        let mut last = Err(Failure::NotFound);
-        while let Some(endpoint) = endpoints.next() {
-            let is_last = endpoints.peek().is_none();
-            if endpoint.is_given_up() && !is_last {
+        let mut own = Err(Failure::NotFound);
+        for endpoint in endpoints {
+            if endpoint.is_given_up() {
                 continue;
             }
-            last = endpoint.exchange(&self.wire, ask.clone()).await;
-            match &last {
-                Ok(reply) if reply.status == StatusCode::OK => break,
-                Ok(_) | Err(Failure::NotFound) => {}
+            let result = endpoint.exchange(&self.wire, ask.clone()).await;
+            let is_mirror = endpoint.is_mirror();
+            let goes_on = match &result {
+                Ok(reply) => reply.status != StatusCode::OK,
                 // Of our own time and turns nothing is left.
-                Err(Failure::Late | Failure::Exhausted) => break,
-                // A part of it may have been passed on.
-                Err(Failure::NoAnswer(_) | Failure::Broken(_)) if ask.sink.is_some() => break,
-                Err(failure) if !is_last => {
-                    tracing::info!(registry = self.registry, %failure, "a mirror is passed over");
-                    endpoint.give_up();
+                Err(Failure::Late | Failure::Exhausted) => false,
+                Err(Failure::NotFound) => true,
+                Err(failure) => {
+                    if is_mirror {
+                        let mirror = endpoint.name();
+                        tracing::info!(registry = self.registry, mirror, %failure, "a mirror is passed over");
+                        endpoint.give_up();
+                    }
+                    // A part of what is passed on as it comes may have been passed on: who reads it begins anew.
+                    let is_begun = matches!(failure, Failure::NoAnswer(_) | Failure::Broken(_));
+                    !(is_begun && ask.sink.is_some())
                 }
-                Err(_) => {}
+            };
+            if !goes_on {
+                return result;
+            }
+            if !is_mirror {
+                own = result;
             }
         }
-        last
+        own
     }
 }
 
@@ -208,10 +223,19 @@ impl Source for Session<'_> {
     async fn layer(&self, layer: &Descriptor) -> Result<Option<Arc<Layer>>, Failure> {
         match self.layers {
             Some(layers) => {
-                let is_there = || self.has(layer);
-                let send = |sink| self.stream(layer, sink);
-                let registry = self.name();
-                layers.get(registry, layer, is_there, send).await.map(Some)
+                let read = || {
+                    let is_there = || self.has(layer);
+                    let send = |sink| self.stream(layer, sink);
+                    layers.get(self.name(), layer, is_there, send)
+                };
+                let mut passed_over = self.passed_over();
+                let mut result = read().await;
+                // A mirror may break off in the middle.
+                while result.is_err() && self.passed_over() > passed_over {
+                    passed_over = self.passed_over();
+                    result = read().await;
+                }
+                result.map(Some)
             }
             None => Ok(None),
         }

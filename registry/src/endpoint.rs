@@ -131,6 +131,15 @@ impl Endpoint {
         }
     }
 
+    pub(crate) fn is_mirror(&self) -> bool {
+        self.place.mirror_of.is_some()
+    }
+
+    /// Host, or host:port.
+    pub(crate) fn name(&self) -> &str {
+        &self.place.registry
+    }
+
     pub(crate) fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::Relaxed)
     }

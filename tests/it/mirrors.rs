@@ -5,7 +5,7 @@ use std::time::Duration;
 use hostfit_engine::fact::Fact;
 use hostfit_engine::image::ImageRef;
 use hostfit_registry::{Config, Credentials, Platforms, PullSecret, Registry, SharedFacts};
-use hostfit_tests::registry::{FakeRegistry, Guard, Image};
+use hostfit_tests::registry::{FakeRegistry, Guard, Image, digest};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -189,6 +189,73 @@ async fn a_mirror_of_an_own_authority_is_believed_with_its_bundle_only() {
         let told = ask(&registry, &pair.image("app:1"), &Credentials::none()).await;
         assert_eq!(told, expected);
     }
+}
+
+#[tokio::test]
+async fn a_layer_that_a_mirror_does_not_give_whole_comes_from_the_registry() {
+    let pair = Pair::start().await;
+    let mut tar = tar::Builder::new(Vec::new());
+    let text = b"ID=debian\nVERSION_ID=12\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    tar.append_data(&mut header, "etc/os-release", &text[..])
+        .unwrap();
+    let layer = tar.into_inner().unwrap();
+    let image = labelled("origin");
+    let mut manifest = image.manifest();
+    manifest["layers"] = json!([{
+        "mediaType": "application/vnd.oci.image.layer.v1.tar",
+        "digest": digest(&layer), "size": layer.len(),
+    }]);
+    let manifest = manifest.to_string().into_bytes();
+    for (registry, name) in [(&pair.origin, "app"), (&pair.mirror, "hub/app")] {
+        registry.push_manifest(name, "1", image.media_type(), manifest.clone());
+        registry.push_blob(name, image.config_bytes());
+    }
+    pair.origin.push_blob("app", layer.clone());
+    let told = async || {
+        let config = Config {
+            layer_bytes: Some(1 << 20),
+            ..pair.config()
+        };
+        let (registry, nobody) = (Registry::new(config).unwrap(), Credentials::none());
+        let image = pair.image("app:1");
+        let told = registry.inspect(&image, &nobody, &Platforms::All, soon());
+        let facts = told.await.facts;
+        let contents = facts.value().unwrap().platforms[0]
+            .contents
+            .value()
+            .cloned();
+        let files = contents
+            .unwrap()
+            .files()
+            .cloned()
+            .expect("the layer was read");
+        files.distribution.unwrap().value.to_string()
+    };
+    // The mirror has it not; then it breaks off in the middle.
+    assert_eq!(told().await, "debian 12");
+    pair.mirror.push_half("hub/app", &layer);
+    assert_eq!(told().await, "debian 12");
+    let asked = pair.mirror.take();
+    assert!(
+        asked.iter().any(|it| it == "GET /v2/hub/app/blobs/sha256"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_as_the_registry_tells_it() {
+    let pair = Pair::start().await;
+    let (registry, nobody) = (pair.registry(), Credentials::none());
+    pair.origin.push("app", "1", &labelled("origin"));
+    pair.origin
+        .guard("app", Guard::Basic("me:secret".to_owned()));
+    let image = pair.image("app:1");
+    drop(pair.mirror);
+    assert_eq!(ask(&registry, &image, &nobody).await, "HF901");
+    let gap = registry.tags(&image, &nobody, soon()).await.unwrap_err();
+    assert_eq!(gap.code().to_string(), "HF901");
 }
 
 #[tokio::test]

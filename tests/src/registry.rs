@@ -60,6 +60,8 @@ struct Store {
     /// By repository, then by tag or digest: media type and content.
     manifests: HashMap<(String, String), (String, Bytes)>,
     blobs: HashMap<(String, String), Bytes>,
+    /// Blobs that break off.
+    halves: HashSet<(String, String)>,
     guards: HashMap<String, Guard>,
     tokens: HashSet<String>,
     tokens_issued: usize,
@@ -177,6 +179,15 @@ impl FakeRegistry {
     pub fn claim(&self, repository: &str, digest: &str) {
         let (key, claim) = (repository.to_owned(), digest.to_owned());
         self.shared.lock().claims.insert(key, claim);
+    }
+
+    /// Serves the first half of a blob under its digest, and breaks off.
+    pub fn push_half(&self, repository: &str, bytes: &[u8]) {
+        let key = (repository.to_owned(), digest(bytes));
+        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+        let mut state = self.shared.lock();
+        state.halves.insert(key.clone());
+        state.blobs.insert(key, half.to_vec().into());
     }
 
     /// No longer serves the manifest with this digest.
@@ -365,6 +376,7 @@ fn serve(
         }
     };
     match found {
+        Some((_, bytes)) if state.halves.contains(&key) => faults::broken_off(bytes),
         Some((media_type, bytes)) => content(&media_type, bytes, is_head),
         None => empty(StatusCode::NOT_FOUND),
     }

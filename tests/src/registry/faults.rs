@@ -259,9 +259,15 @@ fn typed(media_type: &str, body: String) -> Response {
 
 /// Claims more than it sends.
 fn short() -> Response {
-    let part = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{\"schema"))]);
+    broken_off(Bytes::from_static(b"{\"schema"))
+}
+
+/// A part of what it promises.
+pub(super) fn broken_off(part: Bytes) -> Response {
+    let whole = part.len() + 1_000;
+    let part = stream::iter([Ok::<_, std::io::Error>(part)]);
     Response::builder()
-        .header(CONTENT_LENGTH, 1_000)
+        .header(CONTENT_LENGTH, whole)
         .body(Body::from_stream(part))
         .expect("the headers are valid")
 }
