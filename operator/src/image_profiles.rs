@@ -78,7 +78,7 @@ impl ImageProfiles {
                 changed = self.in_use.changed() => if changed.is_err() { return },
                 (digest, Ask { image, .. }, inspection) = work.landed() => match inspection {
                     Some(inspection) => if self.landed(&image, inspection).await {
-                        work.rest_long(&digest);
+                        work.give_up(&digest);
                     },
                     None => warn!(%image, "an inspection broke off; trying again"),
                 },
@@ -135,7 +135,7 @@ impl ImageProfiles {
         due.map_or(next, |due| due.min(next))
     }
 
-    /// Writes what an inspection brought. Whether there is no use in trying again soon.
+    /// Writes what an inspection brought. Whether there is no use in trying again.
     async fn landed(&self, image: &ImageRef, inspection: Inspection) -> bool {
         let Some(whole) = &inspection.whole else {
             return false;

@@ -28,11 +28,14 @@ pub(super) struct Work<T> {
 
 /// Between two inspections of one image.
 struct Rest {
-    until: Instant,
+    /// Nothing where another one would bring the same again.
+    until: Option<Instant>,
     /// How long the next one is.
     pause: Duration,
     /// Inspections so far: each takes the next of the image's references.
     tries: usize,
+    /// References that there were at the last one.
+    references: usize,
 }
 
 impl<T: Send + 'static> Work<T> {
@@ -63,15 +66,23 @@ impl<T: Send + 'static> Work<T> {
         let mut due = None;
         let mut candidates = Vec::new();
         for (digest, references) in open {
-            let rest = self.rests.get(&digest);
-            let tries = rest.map_or(0, |rest| rest.tries);
-            let ask = references.into_iter().cycle().nth(tries);
-            let Some(ask) = ask.filter(|_| !is_flying.contains(&digest)) else {
+            if is_flying.contains(&digest) {
                 continue;
-            };
-            match rest.map(|rest| rest.until).filter(|until| *until > now) {
-                Some(until) => due = Some(due.map_or(until, |due: Instant| due.min(until))),
-                None => candidates.push((digest, ask)),
+            }
+            let rest = self.rests.entry(digest.clone()).or_insert(Rest {
+                until: Some(now),
+                pause: RETRY,
+                tries: 0,
+                references: 0,
+            });
+            rest.references = references.len();
+            let ask = references.into_iter().cycle().nth(rest.tries);
+            match (ask, rest.until) {
+                (Some(ask), Some(until)) if until <= now => candidates.push((digest, ask)),
+                (Some(_), Some(until)) => {
+                    due = Some(due.map_or(until, |due: Instant| due.min(until)));
+                }
+                (None, _) | (_, None) => {}
             }
         }
         let named: BTreeSet<_> = candidates
@@ -105,24 +116,23 @@ impl<T: Send + 'static> Work<T> {
                 None => return std::future::pending().await,
             };
             if let Some((digest, ask)) = self.flying.remove(&id) {
-                let rest = self.rests.entry(digest.clone()).or_insert(Rest {
-                    until: Instant::now(),
-                    pause: RETRY,
-                    tries: 0,
-                });
-                rest.until = Instant::now() + rest.pause;
-                rest.pause = (rest.pause * 2).min(LONGEST_RETRY);
-                rest.tries += 1;
+                if let Some(rest) = self.rests.get_mut(&digest) {
+                    rest.until = Some(Instant::now() + rest.pause);
+                    rest.tries += 1;
+                    // Once each reference has had its turn, it takes longer.
+                    if rest.tries.is_multiple_of(rest.references) {
+                        rest.pause = (rest.pause * 2).min(LONGEST_RETRY);
+                    }
+                }
                 return (digest, ask, brought);
             }
         }
     }
 
-    /// There is no use in trying this image again soon.
-    pub(super) fn rest_long(&mut self, digest: &Digest) {
+    /// There is no use in trying this image again, as long as it is in use and this process runs.
+    pub(super) fn give_up(&mut self, digest: &Digest) {
         if let Some(rest) = self.rests.get_mut(digest) {
-            rest.until = Instant::now() + LONGEST_RETRY;
-            rest.pause = LONGEST_RETRY;
+            rest.until = None;
         }
     }
 }
@@ -199,25 +209,34 @@ mod tests {
         let mut work = Work::new();
         let images = ["a: bad/1 good/1"];
         let mut asked = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..2 {
             asked.push(start(&mut work, &images));
             let (_, _, brought) = work.landed().await;
             assert_eq!(brought.is_some(), asked.last().unwrap() == "good/1");
             assert_eq!(start(&mut work, &images), "", "it rests");
-            tokio::time::advance(LONGEST_RETRY).await;
+            // The second one need not wait longer for the first one's failure.
+            tokio::time::advance(RETRY).await;
         }
-        assert_eq!(asked, ["bad/1", "good/1", "bad/1"]);
+        assert_eq!(asked, ["bad/1", "good/1"]);
+        assert_eq!(start(&mut work, &images), "bad/1");
+        work.landed().await;
+        tokio::time::advance(RETRY).await;
+        assert_eq!(
+            start(&mut work, &images),
+            "",
+            "after a round it rests longer"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_of_no_use_rests_long() {
+    async fn what_is_of_no_use_is_not_tried_again_while_it_is_in_use() {
         let mut work = Work::new();
         start(&mut work, &["a: good/1"]);
         let (digest, ..) = work.landed().await;
-        work.rest_long(&digest);
-        tokio::time::advance(LONGEST_RETRY - Duration::from_secs(1)).await;
+        work.give_up(&digest);
+        tokio::time::advance(2 * LONGEST_RETRY).await;
         assert_eq!(start(&mut work, &["a: good/1"]), "");
-        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(start(&mut work, &[]), "");
         assert_eq!(start(&mut work, &["a: good/1"]), "good/1");
     }
 }
