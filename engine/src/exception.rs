@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use crate::finding::{CellVerdict, Code, Finding, nearest};
 use crate::host::HostName;
 use crate::image::{ImageRef, ImageRefError};
+use crate::matrix::Knowledge;
 use crate::matrix::row::matches;
-use crate::workload::Requirement;
+use crate::verdict::User;
+use crate::workload::{Requirement, Workload};
 
 /// Findings that people accept in a namespace until a date.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,17 +165,26 @@ impl Exceptions {
     }
 }
 
-/// The exception that accepts a finding, if there is one and the policy lets exceptions name the code.
+/// The exception that accepts a finding about a user of an image, if there is one and the policy lets exceptions name the
+/// code.
 pub(crate) fn accepting<'a>(
-    exceptions: &[&'a Exception],
-    exceptable: &BTreeSet<Code>,
+    workload: &Workload,
+    (role, name): &User,
     code: Code,
-    image: Option<&ImageRef>,
     host: Option<&HostName>,
+    knowledge: &Knowledge<'a>,
 ) -> Option<&'a Exception> {
-    let mut accepting = exceptions.iter().copied();
-    let found = accepting.find(|it| it.accepts(code, image, host))?;
-    exceptable.contains(&code).then_some(found)
+    let Knowledge {
+        exceptions, rules, ..
+    } = knowledge;
+    if exceptions.is_empty() || !rules.exceptable.contains(&code) {
+        return None;
+    }
+    let mut images = workload.images.iter();
+    let image = images.find(|image| image.role == *role && image.name == *name);
+    let image = image.and_then(|image| image.reference.as_ref().ok());
+    let mut exceptions = exceptions.iter().copied();
+    exceptions.find(|exception| exception.accepts(code, image, host))
 }
 
 impl Finding {

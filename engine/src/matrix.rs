@@ -7,8 +7,8 @@ use crate::distribution::Certainty;
 use crate::exception::{Exception, accepting};
 use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::files::Reading;
-use crate::finding::{CellVerdict, Code, Finding};
-use crate::host::{Host, HostFact, HostFacts, HostName};
+use crate::finding::{CellVerdict, Finding};
+use crate::host::{Host, HostFact, HostFacts};
 use crate::image::{Contents, ImageFacts, ImageRef, Platform, PlatformFacts};
 use crate::landing::Fleet;
 use crate::lineage::{Catalog, Lineage};
@@ -119,7 +119,7 @@ pub fn evaluate<F: Borrow<Fact<ImageFacts>>>(
         .flat_map(|it| Some((it, gap.as_ref()?)))
     {
         let finding = gap.finding();
-        let exception = exception(workload, &user(image), finding.code, None, knowledge);
+        let exception = accepting(workload, &user(image), finding.code, None, knowledge);
         tally.add(&finding, &user(image), None, exception);
     }
     if landing.unprofiled {
@@ -168,7 +168,7 @@ fn judge<F: Borrow<Fact<ImageFacts>>>(
         claims::judge(&images, host, &mut |user, finding| {
             let finding = &*knowledge.rules.accepted.limit(finding);
             let name = Some(&host.name);
-            let exception = exception(workload, user, finding.code, name, knowledge);
+            let exception = accepting(workload, user, finding.code, name, knowledge);
             worst = worst.max(match exception {
                 None => finding.verdict,
                 Some(_) => finding.accepted(),
@@ -177,26 +177,6 @@ fn judge<F: Borrow<Fact<ImageFacts>>>(
         });
         tally.host(&host.name, worst);
     }
-}
-
-/// The exception that accepts a finding about a user of an image.
-fn exception<'a>(
-    workload: &Workload,
-    (role, name): &User,
-    code: Code,
-    host: Option<&HostName>,
-    knowledge: &Knowledge<'a>,
-) -> Option<&'a Exception> {
-    if knowledge.exceptions.is_empty() {
-        return None;
-    }
-    let mut images = workload.images.iter();
-    let image = images.find(|image| image.role == *role && image.name == *name);
-    let reference = image.and_then(|image| image.reference.as_ref().ok());
-    let Knowledge {
-        exceptions, rules, ..
-    } = knowledge;
-    accepting(exceptions, &rules.exceptable, code, reference, host)
 }
 
 /// The images of a workload, to be judged on one host after the other.
