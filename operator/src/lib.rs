@@ -32,6 +32,8 @@ mod reports;
 mod world;
 
 pub use args::Args;
+#[doc(hidden)]
+pub use reports::offline;
 
 use apply::Writer;
 use credentials::Secrets;

@@ -27,6 +27,7 @@ mod event;
 mod exceptions;
 mod images;
 mod matrices;
+pub mod offline;
 mod plan;
 mod replacements;
 mod report;

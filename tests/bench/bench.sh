@@ -55,6 +55,7 @@ measure_process() {
   alone "$BENCH" cold
   "$BENCH" evaluate
   "$BENCH" plan
+  "$BENCH" reports
   "$BENCH" profiles
   measure_layers
   if command -v docker-registry >/dev/null; then

@@ -16,6 +16,7 @@ mod layers;
 mod load;
 mod plan;
 mod profiles;
+mod reports;
 mod rows;
 mod server;
 mod world;
@@ -34,6 +35,8 @@ enum Command {
     Evaluate,
     /// The plan of an upgrade over ten thousand workloads.
     Plan,
+    /// Ten thousand workloads judged again.
+    Reports,
     /// Ten thousand ImageProfiles.
     Profiles,
     /// Facts of a layer beside unpacking and hashing it.
@@ -79,6 +82,7 @@ fn main() -> anyhow::Result<()> {
             Command::Cold(args) => cold::run(args).await,
             Command::Evaluate => evaluate::run(),
             Command::Plan => plan::run(),
+            Command::Reports => reports::run(),
             Command::Profiles => profiles::run(),
             Command::Layers(args) => layers::run(args).await,
             Command::Floor(args) => floor::run(args).await,

@@ -1,5 +1,6 @@
 //! The real webhook, as a process of its own, over real TLS, between an API server and a registry that misbehave.
 
+mod conformance;
 mod door;
 mod exceptions;
 mod existing;

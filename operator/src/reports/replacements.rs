@@ -280,6 +280,11 @@ fn notice(
 }
 
 impl Plan {
+    /// The reports to write.
+    pub(super) fn reports(self) -> Vec<ClusterCompatReport> {
+        self.write.into_iter().map(|(report, ..)| report).collect()
+    }
+
     /// Writes what differs. Each on its own: one that the API server refuses must not keep the others waiting.
     pub(super) async fn write(&self, writer: &Writer, events: bool) -> kube::Result<()> {
         let mut failed = None;
