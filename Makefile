@@ -78,6 +78,12 @@ bench-binaries: binaries-amd64
 image: $(ARCHITECTURES:%=binaries-%) ## Build the Hostfit image as an OCI layout in target/image, without a container engine.
 	@image/build.sh $(VERSION) target/image $(foreach it,$(ARCHITECTURES),target/$(TARGET_$(it))/dist)
 
+.PHONY: release
+release: ## Make what a release offers besides image and chart in target/release-folder: the program, completions, k9s, Argo CD, krew.
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+	cargo build --locked --profile dist --target $(TARGET) -p hostfit-cli
+	release/folder.sh target/$(TARGET)/dist/hostfit target/release-folder $(VERSION)
+
 .PHONY: chart
 chart: ## Package the chart into target/.
 	@PATH="$$(tests/cluster/tools.sh path):$$PATH" helm package charts/hostfit --destination target

@@ -11,4 +11,5 @@ mod images;
 mod kit;
 mod manifests;
 mod many;
+mod release;
 mod report;
