@@ -41,13 +41,13 @@ shapes() {
        {matchExpressions: [{key: "hostfit.dev/host-profile", operator: "NotIn", values: ["other"]}]}, {}] as $terms
       | range(0; 6) as $a | range(0; 6) as $b
       | {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [$terms[$a], $terms[$b]]}}})] as $affinities
-    | [null, {}, {"hostfit.dev/steering": "away from rhel94-k514"}, {"hostfit.dev/steering": "not steered: forged", "a.b/c~d": "~1"}, {"x": "y"}] as $annotations
+    | [null, {}, {"hostfit.dev/steering": "away from rhel94-k514"}, {"hostfit.dev/steering": "not steered: forged", "a.b/c_d": "~1"}, {"x": "y"}] as $annotations
     | $affinities | to_entries[] | .key as $a | .value as $affinity | range(0; 5) as $n
     | {apiVersion: "v1", kind: "Pod", metadata: {name: "shape-\($a)-\($n)", annotations: $annotations[$n]},
        spec: {affinity: $affinity, tolerations: [{key: "kwok.x-k8s.io/node", operator: "Exists"}], containers: [{name: "app", image: $image}]}}'
 }
 # dry_run FILE…  what the API server makes of the pods of standard input, one a line
-dry_run() { jq -cs '{apiVersion: "v1", kind: "List", items: .}' | kubectl create -n "$NS" --dry-run=server -o json -f - 2>/dev/null | jq -c '.items[]'; }
+dry_run() { jq -cs '{apiVersion: "v1", kind: "List", items: .}' | kubectl create -n "$NS" --dry-run=server -o json -f - 2>/dev/null | jq -c 'if .kind == "List" then .items[] else . end'; }
 given_back() { jq -c '{apiVersion, kind, metadata: {name: .metadata.name, annotations: .metadata.annotations},
   spec: {affinity: .spec.affinity, tolerations: .spec.tolerations, containers: [.spec.containers[] | {name, image}]}}'; }
 shapes >"$SCRATCH/shapes"

@@ -4,7 +4,7 @@ use hostfit_tests::cluster::Kind;
 use hostfit_tests::registry::Image;
 use serde_json::{Value, json};
 
-use super::review::{create, create_other, pod};
+use super::review::{create, create_other, pod, updating};
 use super::stand::{Setup, Stand, namespace};
 use super::templates::workload;
 
@@ -56,6 +56,11 @@ async fn what_ran_here_is_warned_of_and_the_warning_says_why() {
         answer.warnings[1],
         "hostfit: not refused, as it already ran here (existingWorkloads): shop/Deployment/search. HF110"
     );
+    // A rollback to it, too.
+    let new_template = workload("Deployment", &new);
+    let back = create_other(("apps", "deployments"), workload("Deployment", &ran));
+    let answer = stand.validate(updating(back, new_template)).await;
+    assert_eq!(answer.summary(), "warned HF110");
     // Another image, another namespace, and one of both kinds in one pod.
     assert_eq!(stand.judge(pod(&new)).await, "Fail HF110: refused HF110");
     let mut elsewhere = pod(&ran);
