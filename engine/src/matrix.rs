@@ -1,7 +1,6 @@
 //! The judge: images × hosts × (rules and support tables) → what was found.
 
 use std::borrow::Borrow;
-use std::cell::OnceCell;
 
 use crate::distribution::Certainty;
 use crate::exception::{Exception, accepting};
@@ -33,6 +32,7 @@ mod lsm;
 mod packets;
 mod platform;
 mod programs;
+mod read;
 mod rights;
 pub mod row;
 mod rules;
@@ -46,7 +46,8 @@ mod zstd;
 
 pub use acceptance::{NoRulesVersion, RulesVersion};
 pub use platform::runnable;
-use rules::{Active, Check, Concerned};
+use read::{Read, read};
+use rules::{Active, Check};
 pub use rules::{Pack, count};
 use said::Said;
 use sandbox::Sandbox;
@@ -242,106 +243,6 @@ impl Images<'_> {
 
 fn user(image: &WorkloadImage) -> User {
     (image.role, image.name.clone())
-}
-
-/// One image, with what is known of each of its platforms.
-enum Read<'a> {
-    Gap(Gap),
-    Platforms {
-        reference: &'a ImageRef,
-        uses: &'a WorkloadImage,
-        platforms: Vec<&'a Platform>,
-        inside: Vec<Result<Inside<'a>, Gap>>,
-    },
-}
-
-/// What is known of one platform.
-struct Inside<'a> {
-    contents: &'a Contents,
-    lineage: Lineage,
-    /// The rules that may have something to say of it, once it is to run somewhere.
-    rules: OnceCell<Concerned>,
-}
-
-fn read<'a>(
-    image: &'a WorkloadImage,
-    facts: &'a Fact<ImageFacts>,
-    knowledge: &Knowledge<'_>,
-) -> Read<'a> {
-    let reference = match &image.reference {
-        Ok(reference) => reference,
-        Err(error) => {
-            return Read::Gap(Gap::Malformed {
-                what: error.to_string(),
-            });
-        }
-    };
-    let facts = match facts {
-        Fact::Known(facts, _) => facts,
-        Fact::Unknown(gap) => return Read::Gap(gap.clone()),
-    };
-    let inside = |platform: &'a PlatformFacts| match &platform.contents {
-        Fact::Known(contents, evidence) => {
-            let mut lineage = knowledge.catalog.lineage(reference, contents);
-            if let Some(distribution) = windows::lineage(&platform.platform) {
-                lineage.distribution = Fact::Known(distribution, evidence.clone());
-            }
-            Ok(Inside {
-                contents,
-                lineage,
-                rules: OnceCell::new(),
-            })
-        }
-        Fact::Unknown(gap) => Err(gap.clone()),
-    };
-    Read::Platforms {
-        reference,
-        uses: image,
-        platforms: facts.platforms.iter().map(|it| &it.platform).collect(),
-        inside: facts.platforms.iter().map(inside).collect(),
-    }
-}
-
-impl Read<'_> {
-    /// The platform of the image that a host would run; else why there is none, if that matters.
-    fn on<'a>(
-        &'a self,
-        host: &'a Host,
-        runtime_class: Option<&'a str>,
-        knowledge: &Knowledge<'a>,
-    ) -> Result<(Cell<'a>, &'a Inside<'a>), Option<Finding>> {
-        let (reference, uses, platforms, inside) = match self {
-            Self::Gap(gap) => return Err(Some(gap.finding())),
-            Self::Platforms {
-                reference,
-                uses,
-                platforms,
-                inside,
-            } => (reference, uses, platforms, inside),
-        };
-        let index = platform::select(platforms, &host.facts).map_err(|outcome| match outcome {
-            // An image volume is mounted and not run: one manifest of another platform is mounted as well.
-            Outcome::Incompatible(_) if uses.role == Role::Volume && platforms.len() == 1 => None,
-            outcome => outcome.finding(),
-        })?;
-        let (platform, inside) = match (platforms.get(index), inside.get(index)) {
-            (Some(platform), Some(Ok(inside))) => (platform, inside),
-            (_, Some(Err(gap))) => return Err(Some(gap.finding())),
-            _ => return Err(Some(Gap::NothingTells.finding())),
-        };
-        let cell = Cell {
-            image: reference,
-            uses,
-            contents: inside.contents,
-            platform,
-            lineage: &inside.lineage,
-            host,
-            rules: knowledge.rules,
-            runtime_class,
-            today: knowledge.today,
-        };
-        Ok((cell, inside))
-    }
 }
 
 impl Cell<'_> {

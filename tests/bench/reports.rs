@@ -107,6 +107,7 @@ fn item(number: usize) -> anyhow::Result<Item> {
         Ok(WorkloadImage::new(name, Role::Container, Ok(reference)))
     };
     Ok(Item {
+        pull_secrets: Default::default(),
         namespace: format!("team-{}", number % 100),
         target: TargetRef {
             api_version: "apps/v1".to_owned(),

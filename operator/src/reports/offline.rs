@@ -63,7 +63,7 @@ pub fn written(
             catalog: moment.catalog,
             policies: &policies,
             namespaces: &HashMap::<String, BTreeMap<String, String>>::new(),
-            facts: &|image| (moment.facts)(image),
+            facts: &|_, image| (moment.facts)(image),
             ran: &HashMap::new(),
             exceptions: &exceptions(moment.exceptions),
             replacements: &changes,
