@@ -163,6 +163,8 @@ pub(super) enum Answer {
     #[default]
     Answers,
     RefusesAccess,
+    /// It refuses, and a pull secret of the pod lies where Hostfit may not read it.
+    RefusesAccessWithoutSecret,
     LimitsOurRate,
     IsTooSlow,
     HasNoSuchImage,

@@ -8,7 +8,7 @@ use hostfit_crds::runtime_class::runtime_classes;
 use hostfit_crds::workload::PodSpec;
 use hostfit_crds::{ImageProfileStatus, SupportMatrixSpec};
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable};
+use hostfit_engine::fact::{Evidence, Fact, Gap, Strength, Unreachable, Withheld};
 use hostfit_engine::files::Reading;
 use hostfit_engine::image::{
     self, Contents, Digest, ImageFacts, Inspected, Manifest, Platform, PlatformFacts,
@@ -340,6 +340,11 @@ fn facts(index: usize, image: &Image) -> Result<Fact<ImageFacts>, String> {
         }
         Answer::RefusesAccess => Some(Gap::Unauthorized {
             registry: registry(),
+        }),
+        Answer::RefusesAccessWithoutSecret => Some(Gap::SecretNotRead {
+            registry: registry(),
+            secret: "shop/regcred".to_owned(),
+            why: Withheld::NotPermitted,
         }),
         Answer::LimitsOurRate => Some(Gap::RateLimited {
             registry: registry(),
