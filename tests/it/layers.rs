@@ -108,6 +108,22 @@ async fn a_base_is_read_once_for_all_images_on_it() {
 }
 
 #[tokio::test]
+async fn a_registry_that_tells_nothing_by_a_head_sends_the_layer_again() {
+    let fake = FakeRegistry::start().await;
+    for repository in ["a", "b"] {
+        fake.push_blob(repository, debian());
+    }
+    let own = tar("etc/own", "x");
+    fake.push_blob("b", own.clone());
+    fake.refuse_heads("b");
+    let one = push(&fake, "a", &[entry(&debian())]);
+    let two = push(&fake, "b", &[entry(&debian()), entry(&own)]);
+    let registry = registry(&fake, Some(1 << 20));
+    assert_eq!(told(&contents(&registry, &one).await), "debian 12");
+    assert_eq!(told(&contents(&registry, &two).await), "debian 12");
+}
+
+#[tokio::test]
 async fn who_names_a_layer_has_to_have_it() {
     let (fake, other) = (FakeRegistry::start().await, FakeRegistry::start().await);
     fake.push_blob("private", debian());

@@ -62,6 +62,8 @@ struct Store {
     blobs: HashMap<(String, String), Bytes>,
     /// Blobs that break off.
     halves: HashSet<(String, String)>,
+    /// Repositories that tell nothing without sending it.
+    headless: HashSet<String>,
     guards: HashMap<String, Guard>,
     tokens: HashSet<String>,
     tokens_issued: usize,
@@ -188,6 +190,11 @@ impl FakeRegistry {
         let mut state = self.shared.lock();
         state.halves.insert(key.clone());
         state.blobs.insert(key, half.to_vec().into());
+    }
+
+    /// Refuses to tell of this repository what it does not send.
+    pub fn refuse_heads(&self, repository: &str) {
+        self.shared.lock().headless.insert(repository.to_owned());
     }
 
     /// No longer serves the manifest with this digest.
@@ -367,6 +374,9 @@ fn serve(
             .header("docker-content-digest", claim)
             .body(Body::empty())
             .expect("the claim is a valid header");
+    }
+    if is_head && state.headless.contains(repository) {
+        return empty(StatusCode::FORBIDDEN);
     }
     let found = match is_manifest {
         true => state.manifests.get(&key).cloned(),

@@ -45,7 +45,7 @@ impl Layers {
         registry: &str,
         descriptor: &Descriptor,
         is_there: impl FnOnce() -> G + Send,
-        send: impl FnOnce(mpsc::Sender<Bytes>) -> F + Send,
+        send: impl Fn(mpsc::Sender<Bytes>) -> F + Send + Sync,
     ) -> Result<Arc<Layer>, Failure>
     where
         F: Future<Output = Result<(), Failure>> + Send,
@@ -56,7 +56,7 @@ impl Layers {
             descriptor.digest.clone(),
             descriptor.size,
         );
-        let read = async {
+        let read = || async {
             let _permit = self.readers.acquire().await;
             let (sink, pieces) = mpsc::channel(PIECES);
             let wanted = descriptor.clone();
@@ -68,13 +68,18 @@ impl Layers {
             sent?;
             finished(read)
         };
-        let entry = self.known.entry(key).or_try_insert_with(read).await;
+        let entry = self.known.entry(key).or_try_insert_with(read()).await;
         let entry = entry.map_err(|failure: Arc<Failure>| (*failure).clone())?;
-        // Read before, or for another image at the same time.
-        if !entry.is_fresh() {
-            is_there().await?;
+        if entry.is_fresh() {
+            return Ok(entry.into_value());
         }
-        Ok(entry.into_value())
+        // Read before, or for another image at the same time.
+        match is_there().await {
+            Ok(()) => Ok(entry.into_value()),
+            Err(Failure::NotFound) => Err(Failure::NotFound),
+            // A registry that leads to a storage may not tell it by a HEAD.
+            Err(_) => read().await,
+        }
     }
 }
 
