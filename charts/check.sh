@@ -279,6 +279,7 @@ refused 'pullSecrets is not PodReferenced' --set 'registry.pullSecretNamespaces=
 refused 'caBundle' --set registry.caBundle=nonsense
 refused 'mirrors' --set 'registry.mirrors.a={https://me:word@mirror.example.com}'
 refused 'mirrors' --set 'registry.mirrors.a={mirror.example.com}'
+refused 'matrix.spec.steer=true needs facts.labelNodes=true' --set matrix.spec.steer=true,facts.labelNodes=false
 refused 'matrix.spec.mode: set mode instead' --set matrix.spec.mode=Audit
 refused 'unknownPolicy' --set matrix.unknownPolicy.hostUnknown=Refuse
 refused 'tags' --set 'baseImages[0].name=a,baseImages[0].spec.repository=b'

@@ -84,7 +84,7 @@ impl Admission {
             .await;
         // The only clock that the judgement knows is asked here.
         let now = jiff::Timestamp::now();
-        let already_ran = |digest: &Digest| self.reports.tell_that(digest, namespace);
+        let already_ran = |digest: &Digest| self.reports.already_ran(digest, namespace);
         Verdict::Judged(Box::new(question.answer(&facts, now, already_ran)))
     }
 

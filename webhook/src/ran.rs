@@ -37,11 +37,11 @@ impl Reports {
     }
 
     /// Whether an image already ran in a namespace.
-    pub(crate) fn tell_that(&self, digest: &Digest, ran_in: &str) -> bool {
+    pub(crate) fn already_ran(&self, digest: &Digest, namespace: &str) -> bool {
         let reports = self.0.state().unwrap_or_default();
         let mut there = reports
             .iter()
-            .filter(|it| it.metadata.namespace.as_deref() == Some(ran_in));
+            .filter(|it| it.metadata.namespace.as_deref() == Some(namespace));
         there.any(|report| {
             let digests = report.status.iter().flat_map(|it| &it.ran_digests);
             digests.into_iter().any(|it| it == digest.as_str())

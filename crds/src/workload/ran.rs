@@ -12,8 +12,9 @@ use super::null_is_default;
 #[serde(from = "Status")]
 pub struct PodStatus {
     /// Digests of the images of containers that were ready, or ended well, as the runtime names them.
+    /// Kept small: there may be a hundred thousand pods.
     #[serde(skip)]
-    pub ran: BTreeSet<Digest>,
+    pub ran: Box<[Digest]>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,8 +74,9 @@ impl From<Status> for PodStatus {
         let containers = status.container_statuses.iter();
         let containers = containers.chain(&status.init_container_statuses);
         let ran = containers.filter(|it| it.ran());
+        let ran: BTreeSet<_> = ran.filter_map(ContainerStatus::digest).collect();
         Self {
-            ran: ran.filter_map(ContainerStatus::digest).collect(),
+            ran: ran.into_iter().collect(),
         }
     }
 }
