@@ -137,7 +137,10 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
         None => format!("  more: {docs}"),
     };
     let read_on = match about.unheeded {
-        Some(unheeded) => format!("  the label of namespace {namespace} {unheeded}.\n{read_on}"),
+        Some(unheeded) => {
+            let told = format!("the label of namespace {namespace} {unheeded}.");
+            format!("  {}\n{read_on}", plain(&told, LINE))
+        }
         None => read_on,
     };
     // Where to read on stays, whatever has to go.

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use self::made::{ARCHITECTURES, Cluster, Known, LABEL, cluster, pod, profile_of};
@@ -101,16 +102,18 @@ fn facts() -> HashMap<&'static str, SharedFacts> {
 
 /// The operations that /mutate answers with.
 fn mutate(pod: &Value, snapshot: &Arc<Snapshot>, known: &HashMap<&str, SharedFacts>) -> Vec<Value> {
-    let review = json!({"request": {
-        "uid": "1", "resource": {"resource": "pods"}, "operation": "CREATE", "namespace": "shop", "object": pod}}).to_string();
+    let review = format!(
+        r#"{{"request": {{"uid": "1", "resource": {{"resource": "pods"}}, "operation": "CREATE", "namespace": "shop", "object": {pod}}}}}"#
+    );
     let review: Review<'_> = serde_json::from_str(&review).unwrap();
     let Ok(question) = Question::of(Route::Mutate, &review.request, snapshot.clone()) else {
         panic!("not judged: {pod}");
     };
     let facts = images(pod).map(|image| known[image].clone()).collect();
     let judged = question.answer(&facts, jiff::Timestamp::UNIX_EPOCH, |_| false);
-    let operations = serde_json::to_value(respond::operations(&judged, true)).unwrap();
-    operations.as_array().cloned().unwrap()
+    let operations = respond::operations(&judged, true);
+    let value = |it| serde_json::to_value(it).unwrap();
+    operations.iter().map(value).collect()
 }
 
 fn images(pod: &Value) -> impl Iterator<Item = &str> {
@@ -145,7 +148,9 @@ fn admits(pod: &Value, node: &Known) -> bool {
             other => panic!("operator {other}"),
         }
     };
-    let list = |it: &Value| it.as_array().cloned().unwrap_or_default();
+    fn list(it: &Value) -> &[Value] {
+        it.as_array().map_or(&[], Vec::as_slice)
+    }
     let label = |key: &Value| node.labels.get(key.as_str().unwrap()).map(String::as_str);
     let matches = |term: &Value| {
         let (labels, fields) = (list(&term["matchExpressions"]), list(&term["matchFields"]));
@@ -187,15 +192,13 @@ fn check(
 ) -> Result<(), TestCaseError> {
     let patch = mutate(pod, snapshot, known);
     let mut after = pod.clone();
-    let operations: json_patch::Patch = serde_json::from_value(Value::from(patch.clone())).unwrap();
+    let operations = patch.iter().map(json_patch::PatchOperation::deserialize);
+    let operations = json_patch::Patch(operations.map(Result::unwrap).collect());
     prop_assert!(
         json_patch::patch(&mut after, &operations).is_ok(),
         "does not apply: {operations}"
     );
-    prop_assert!(
-        serde_json::from_value::<Pod>(after.clone()).is_ok(),
-        "no pod any more: {after}"
-    );
+    prop_assert!(Pod::deserialize(&after).is_ok(), "no pod any more: {after}");
     // What is left as it was would be answered as it was.
     let again = match patch.is_empty() {
         true => Vec::new(),
