@@ -1,7 +1,8 @@
-//! `hostfit check image`.
+//! `hostfit check image`, and `explain image`, which tells besides what is known of the images.
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use hostfit_engine::host::Host;
 use hostfit_engine::landing::{Fleet, NodeClass};
 use hostfit_engine::lineage::Catalog;
@@ -12,27 +13,24 @@ use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 use hostfit_registry::Platforms;
 
 use crate::advice;
-use crate::document::{Builder, Kind, Subject};
+use crate::document::{Builder, Kind, Origin, Subject};
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
+use crate::images;
 use crate::print;
 use crate::read::{Image, ReadArgs, Reader};
 use crate::render;
+use crate::survey::{Question, Survey};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Images: references, oci:DIR[:NAME|@DIGEST] or docker-archive:FILE[:NAME].
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Where they are to run: builtin/NAME, file:PATH with HostProfiles, or local. Several are judged one by one.
-    #[arg(
-        long,
-        required = true,
-        value_name = "HOST",
-        env = "HOSTFIT_HOST",
-        value_delimiter = ','
-    )]
+    /// Where they are to run: builtin/NAME, file:PATH with HostProfiles, local, or a HostProfile of the cluster. Several are
+    /// judged one by one; all of the cluster, if none is named.
+    #[arg(long, value_name = "HOST", env = "HOSTFIT_HOST", value_delimiter = ',')]
     host: Vec<HostArg>,
     #[command(flatten)]
     reading: ReadArgs,
@@ -45,15 +43,10 @@ pub(crate) struct Cell<'a> {
     pub(crate) judgement: Judgement,
 }
 
-pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
+pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Result<Exit, Trouble> {
     let known = [&[Format::Table], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "check image")?;
-    let mut hosts = Vec::new();
-    for arg in &args.host {
-        let read = arg.read()?.into_iter();
-        // What reads itself says who it is.
-        hosts.extend(read.filter_map(|host| Some((host, arg.origin()?))));
-    }
+    let hosts = hosts(&args, common).await?;
     let all = hosts.iter().flat_map(|(host, _)| fleet(host).platforms());
     let platforms = Platforms::of(all.collect::<BTreeSet<_>>());
     let mut reader = Reader::new(&args.reading);
@@ -85,7 +78,14 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         }
     }
     match format {
-        Format::Table => print::table(&cells),
+        Format::Table => {
+            if is_explained {
+                for image in &images {
+                    images::table(image, &catalog);
+                }
+            }
+            print::table(&cells);
+        }
         format => {
             let mut document = Builder::new(Kind::Check, None, &catalog, advice::fix, now);
             for (host, origin) in &hosts {
@@ -107,6 +107,56 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         .output
         .fail_on
         .exit(cells.iter().map(|cell| cell.judgement.verdict)))
+}
+
+/// The hosts that are named, with who says what they offer; else those of the cluster.
+async fn hosts(args: &Args, common: &Common) -> anyhow::Result<Vec<(Host, Origin)>> {
+    let mut of_cluster = args.host.iter().filter_map(|arg| match arg {
+        HostArg::Profile(name) => Some(name),
+        HostArg::BuiltIn(_) | HostArg::File(_) | HostArg::Local => None,
+    });
+    let profile = of_cluster.next();
+    let survey = match args.host.is_empty() || profile.is_some() {
+        false => None,
+        true => {
+            let question = Question {
+                common,
+                reading: &args.reading,
+                files: &[],
+                hosts: &[],
+                targets: &[],
+            };
+            let read = Survey::of_hosts(&question).await;
+            let read = read.with_context(|| match profile {
+                Some(name) => format!(
+                    "write builtin/NAME ({} catalog list hosts), file:PATH or local: {name} alone is a HostProfile of a cluster",
+                    crate::program()
+                ),
+                None => "without --host the hosts of a cluster are asked for".to_owned(),
+            });
+            Some(read?)
+        }
+    };
+    let mut hosts = Vec::new();
+    for arg in &args.host {
+        let named = match &survey {
+            Some(survey) => survey.hosts(arg)?,
+            None => arg.read()?,
+        };
+        let origin = |host: &Host| {
+            let observed = survey.as_ref().map(|survey| survey.origin(host));
+            arg.origin().or(observed).unwrap_or(Origin::Observed)
+        };
+        hosts.extend(named.into_iter().map(|host| {
+            let origin = origin(&host);
+            (host, origin)
+        }));
+    }
+    if let Some(survey) = survey.filter(|_| args.host.is_empty()) {
+        let all = survey.fleet.hosts().iter();
+        hosts.extend(all.map(|host| (host.clone(), survey.origin(host))));
+    }
+    Ok(hosts)
 }
 
 /// One host that everything may land on.

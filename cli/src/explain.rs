@@ -1,4 +1,4 @@
-//! `hostfit explain TYPE/NAME | image REF | CODE`: why, on what evidence, and what to do.
+//! `hostfit explain TYPE/NAME | image REF… | CODE`: why, on what evidence, and what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,7 @@ use hostfit_engine::verdict::{Judgement, Reason, Verdict};
 use hostfit_engine::workload::WorkloadImage;
 
 use crate::catalog;
+use crate::check;
 use crate::document::{Kind, of_cell};
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
@@ -30,15 +31,26 @@ const LINE: usize = 200;
 pub(crate) struct Args {
     /// A workload (TYPE/NAME) or a code (HF101, which needs no cluster).
     #[arg(required = true, value_name = "TYPE/NAME|CODE")]
-    subject: String,
+    subject: Option<String>,
     #[command(flatten)]
     place: Place,
+    #[command(subcommand)]
+    command: Option<OfImages>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum OfImages {
+    /// Tell what is known of images, from where, and what it means on hosts.
+    Image(check::Args),
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let known = [&[Format::Table], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "explain")?;
-    let subject = args.subject.as_str();
+    if let Some(OfImages::Image(args)) = args.command {
+        return check::run(args, common, true).await;
+    }
+    let subject = args.subject.as_deref().unwrap_or_default();
     if !subject.contains('/') {
         catalog::show(subject).map_err(|_| {
             let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();

@@ -139,7 +139,8 @@ fn in_use(survey: &Survey) {
     style::permissions(survey);
 }
 
-fn table(image: &Image, catalog: &Catalog) {
+/// What is known of one image, with its evidence.
+pub(crate) fn table(image: &Image, catalog: &Catalog) {
     let name = plain(&image.named, 300);
     let facts = match &*image.facts {
         Fact::Known(facts, _) => facts,

@@ -69,6 +69,7 @@ enum Command {
     /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
     Snapshot(snapshot::Args),
     /// Tell why a workload has its verdict, on what evidence, and what to do; or what a code means.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Explain(Box<explain::Args>),
     /// Show what fits where: images, workloads or base images by hosts.
     Matrix(Box<matrix::Args>),
@@ -182,7 +183,7 @@ fn log(verbose: u8) {
 fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
     match command {
         Command::Check(check) => match check.command {
-            Some(OfImages::Image(args)) => blocking(check::run(args, &common)),
+            Some(OfImages::Image(args)) => blocking(check::run(args, &common, false)),
             None => blocking(workloads::run(check.workloads, &common)),
         },
         Command::Explain(args) => blocking(explain::run(*args, &common)),

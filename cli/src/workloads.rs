@@ -189,10 +189,15 @@ fn table(survey: &Survey, document: &Document, common: &Common, format: Format) 
     if common.output.quiet {
         return;
     }
-    if let Some(worst) = rows.first() {
+    if let Some(worst) = rows.first().filter(|_| !survey.is_of_cluster()) {
+        // Hosts and files would have to be named again: what the code means needs neither.
+        if let Some(finding) = worst.findings.first() {
+            say!("next: {} explain {}", crate::program(), finding.code);
+        }
+    } else if let Some(worst) = rows.first() {
         let place = match &worst.target.namespace {
-            Some(namespace) if survey.is_of_cluster() => format!(" -n {namespace}"),
-            _ => String::new(),
+            Some(namespace) => format!(" -n {namespace}"),
+            None => String::new(),
         };
         let snapshot = style::of_snapshot(common);
         let target = short(&worst.target.kind, &worst.target.name);

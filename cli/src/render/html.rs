@@ -1,6 +1,7 @@
 //! One static page: no network, no scripts. Sign, word and colour say the same, so that none is needed alone.
 
 mod parts;
+mod plan;
 
 use askama::Template;
 use hostfit_engine::verdict::Verdict;
@@ -8,7 +9,8 @@ use jiff::civil::Date;
 
 use super::{basis, counted, scope};
 use crate::document::{Document, Excepted, Lacked, Origin, Summary};
-use parts::{Column, Group, HostRow, ImageRow, PlanPart, Sign, Tile, WorkloadRow};
+use parts::{Column, Group, HostRow, ImageRow, Sign, Tile, WorkloadRow};
+use plan::PlanPart;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -104,7 +106,7 @@ pub(crate) fn html(document: &Document) -> anyhow::Result<String> {
         passed_label: format!("{} everywhere", verb(passed_workloads.len(), "workload")),
         told_workloads,
         passed_workloads,
-        plan: document.plan.as_ref().map(parts::plan),
+        plan: document.plan.as_ref().map(plan::plan),
         hosts: parts::hosts(document),
         excepted: &document.excepted,
         lacked,

@@ -121,7 +121,7 @@ impl Survey {
     }
 
     /// Who says what a host offers.
-    fn origin(&self, host: &Host) -> Origin {
+    pub(crate) fn origin(&self, host: &Host) -> Origin {
         let said = self.origins.get(&host.name).copied();
         said.unwrap_or_else(|| match self.fleet.is_declared(&host.name) {
             true => Origin::Declared,

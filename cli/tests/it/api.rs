@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use hostfit_crds::image_profile::READ_BY;
 use serde_json::{Value, json};
 
 use crate::golden::SHOP;
@@ -74,6 +75,8 @@ impl Api {
         for (digest, status) in snapshot["profiles"].as_object().unwrap() {
             let name = &digest["sha256:".len()..][..12];
             let spec = json!({"repository": "registry.example/x", "digest": digest});
+            let mut status = status.clone();
+            status["readBy"] = READ_BY.into();
             api.add(
                 "imageprofiles",
                 json!({"metadata": {"name": name}, "spec": spec, "status": status}),

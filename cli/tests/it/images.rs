@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::golden::SHOP;
 use crate::kit::*;
 
 #[test]
@@ -21,6 +22,43 @@ fn an_image_on_disk_is_judged_by_its_files() {
          0 pass, 0 warn, 1 fail, 0 unknown\n"
     );
     check(&folder, &on("builtin/x86-64-v3"), 0, &["PASS", "1 pass"]);
+}
+
+#[test]
+fn an_image_is_explained_and_judged_on_the_hosts_of_a_cluster() {
+    let folder = Folder::new("explained");
+    layout(&folder.0.join("image"), RHEL);
+    let explain = [
+        "explain",
+        "image",
+        "oci:image:one",
+        "--host",
+        "builtin/x86-64-v2",
+    ];
+    let says = [
+        "distro               rhel ",
+        "etc/os-release",
+        "HF101 Fail",
+        "fix: use a base image",
+    ];
+    check(&folder, &explain, 1, &says);
+    let snapshot = ["--snapshot", SHOP, "--as-of", "2026-11-25"];
+    let all = [&["check", "image", "oci:image:one"], &snapshot[..]].concat();
+    let says = [
+        "FAIL     oci:image:one on rhel94-k514",
+        "on amzn2-k510",
+        "on debian12-k618",
+    ];
+    check(&folder, &all, 1, &says);
+    let one = [&all[..], &["--host", "rhel94-k514"]].concat();
+    let out = check(&folder, &one, 1, &["1 fail"]);
+    assert!(!out.contains("amzn2"), "{out}");
+    check(
+        &folder,
+        &["check", "image", "oci:image"],
+        2,
+        &["without --host the hosts of a cluster", "no kubeconfig"],
+    );
 }
 
 #[test]
