@@ -145,12 +145,17 @@ impl Survey {
         } = list::list(&cluster).await?;
         objects.workloads.retain(|it| labels.admit(&it.labels));
         let mut survey = Self::of(objects, format!("cluster {}", cluster.name), now, question)?;
-        if survey.fleet.hosts().is_empty() {
-            survey.told = told::told(&reports);
-        }
         survey.permissions = permissions;
+        let word = told::told(&reports, &survey.items);
+        let are_hosts_hidden = survey.fleet.hosts().is_empty();
+        if are_hosts_hidden {
+            survey.told = word.clone();
+        }
         survey.images = known::images(&cluster, &survey.items, &reports).await?;
         survey.ask(question, &progress).await?;
+        if !are_hosts_hidden && question.hosts.is_empty() {
+            survey.take_word(word);
+        }
         Ok(survey)
     }
 

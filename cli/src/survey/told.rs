@@ -1,26 +1,62 @@
 //! What the operator's report tells of a workload, for whoever may see the report but not the nodes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hostfit_crds::CompatReport;
 use hostfit_crds::compat_report::{ReportFinding, TargetRef};
-use hostfit_engine::fact::{Evidence, Strength};
+use hostfit_crds::item::Item;
+use hostfit_engine::fact::{Evidence, Fact, Strength};
 use hostfit_engine::finding::{CellVerdict, Code, Finding, Severity};
 use hostfit_engine::host::HostName;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
 use hostfit_engine::workload::Role;
 use kube::ResourceExt as _;
 
+use super::{Hidden, Survey};
+
 /// Judgements of the operator, by namespace and workload.
 pub(super) type Told = HashMap<(String, TargetRef), Judgement>;
 
-/// What reports tell. One that this version cannot read tells nothing.
-pub(super) fn told(reports: &[CompatReport]) -> Told {
+/// What reports tell of items as they are declared now. One that this version cannot read tells nothing.
+pub(super) fn told(reports: &[CompatReport], items: &[Item]) -> Told {
+    let now: HashMap<_, _> = items
+        .iter()
+        .map(|item| ((item.namespace.clone(), &item.target), item.generation))
+        .collect();
     let told = reports.iter().filter_map(|report| {
-        let key = (report.namespace()?, report.spec.target_ref.clone());
-        Some((key, judgement(report)?))
+        let (namespace, target) = (report.namespace()?, &report.spec.target_ref);
+        let generation = now.get(&(namespace.clone(), target))?;
+        let status = report.status.as_ref()?;
+        let is_current = status.observed_generation == *generation;
+        is_current.then_some(((namespace, target.clone()), judgement(report)?))
     });
     told.collect()
+}
+
+impl Survey {
+    /// Takes the operator's word for workloads of which an image cannot be read here, but could be there: it knows the
+    /// image by an older reading, or has other rights.
+    pub(super) fn take_word(&mut self, mut word: Told) {
+        let unread = |item: &&Item| {
+            let facts = self.facts(item);
+            facts.iter().any(|facts| matches!(facts, Fact::Unknown(_)))
+        };
+        let unread: BTreeSet<_> = self
+            .items
+            .iter()
+            .filter(unread)
+            .map(|item| (item.namespace.clone(), item.target.clone()))
+            .collect();
+        word.retain(|key, judgement| judgement.verdict != Verdict::Unknown && unread.contains(key));
+        if !word.is_empty() {
+            self.permissions.lacked.push(Hidden {
+                permission: format!("read the images of {} workloads here", word.len()),
+                therefore: "the operator's verdicts stand for them".to_owned(),
+                hides_workloads: false,
+            });
+        }
+        self.told = word;
+    }
 }
 
 fn judgement(report: &CompatReport) -> Option<Judgement> {
@@ -96,6 +132,7 @@ fn reason(told: &ReportFinding) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hostfit_crds::workload::PodSpec;
     use serde_json::json;
 
     #[test]
@@ -112,7 +149,22 @@ mod tests {
             }))
             .unwrap()
         };
-        let told = told(&[report("HF101"), report("HF999")]);
+        let item = |uid: &str| Item {
+            namespace: "shop".to_owned(),
+            target: TargetRef {
+                api_version: "apps/v1".to_owned(),
+                kind: "Deployment".to_owned(),
+                name: "a".to_owned(),
+                uid: uid.to_owned(),
+            },
+            generation: None,
+            labels: BTreeMap::new(),
+            pull_secrets: Default::default(),
+            workload: PodSpec::default().into(),
+        };
+        let reports = [report("HF101"), report("HF999")];
+        assert!(told(&reports, &[item("of another one")]).is_empty());
+        let told = told(&reports, &[item("u")]);
         let [judgement] = &told.into_values().collect::<Vec<_>>()[..] else {
             panic!("a report with a code of another version tells nothing")
         };

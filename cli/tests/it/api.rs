@@ -106,6 +106,7 @@ impl Api {
             "message": "image not checked: registry private.example refused access", "remediation": "log in",
         });
         let findings = if refused { vec![finding] } else { Vec::new() };
+        let verdict = if refused { "Unknown" } else { "Warn" };
         let template =
             json!({"metadata": {"labels": workload["podLabels"]}, "spec": workload["pod"]});
         self.add(
@@ -120,7 +121,7 @@ impl Api {
         self.add("compatreports", json!({
             "metadata": {"name": format!("deploy-{}", name.as_str().unwrap()), "namespace": namespace},
             "spec": {"targetRef": target},
-            "status": {"observedGeneration": workload["generation"], "verdict": "Warn", "hosts": "1/1",
+            "status": {"observedGeneration": workload["generation"], "verdict": verdict, "hosts": "1/1",
                        "findings": findings, "images": listed},
         }));
     }

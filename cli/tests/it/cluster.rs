@@ -1,5 +1,4 @@
-//! Clusters with the operator and with nothing installed, seen by who may and who may not; clusters that are not there, and
-//! snapshots that are none.
+//! Clusters with the operator and with nothing installed, seen by who may and who may not; clusters that are not there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,6 +15,28 @@ fn kubeconfig(server: &str) -> String {
         "apiVersion: v1\nkind: Config\ncurrent-context: demo\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\n\
          contexts: [{{name: demo, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{token: secret}}}}]\n"
     )
+}
+
+/// The command on the cluster that this folder's kubeconfig leads to.
+#[track_caller]
+fn on(folder: &Folder, arguments: &[&str], code: i32, says: &[&str]) -> String {
+    let kubeconfig = [
+        "--kubeconfig",
+        "kubeconfig",
+        "--as-of",
+        "2026-11-25",
+        "--no-cache",
+    ];
+    check(folder, &[arguments, &kubeconfig].concat(), code, says)
+}
+
+/// The lines of workloads that do not simply fit.
+pub(crate) fn rows(table: &str) -> Vec<&str> {
+    let words = ["FAIL ", "PARTIAL ", "WARN ", "UNKNOWN "];
+    let lines = table.lines();
+    lines
+        .filter(|line| words.iter().any(|word| line.starts_with(word)))
+        .collect()
 }
 
 #[test]
@@ -54,81 +75,6 @@ fn a_cluster_that_cannot_be_asked_is_named_with_what_to_do() {
     say("pod", &[], &["pod is no kubeconfig: its kind is Pod"]);
     write("empty", "apiVersion: v1\nkind: Config\n");
     say("empty", &[], &["no current context"]);
-}
-
-#[test]
-fn a_snapshot_is_versioned() {
-    let folder = Folder::new("versions");
-    let text = fs::read_to_string(SHOP).unwrap();
-    let write = |name: &str, text: &str| fs::write(folder.0.join(name), text).unwrap();
-    write(
-        "newer",
-        &text.replace("snapshot.hostfit.dev/v1", "snapshot.hostfit.dev/v2"),
-    );
-    write("cut", &text[..text.len() / 2]);
-    write("other", r#"{"kind": "Pod"}"#);
-    write("yaml", "kind: Snapshot");
-    let say = |file: &str, says: &[&str]| {
-        check(&folder, &["check", "--snapshot", file], 2, says);
-    };
-    say(
-        "newer",
-        &[
-            "snapshot.hostfit.dev/v2",
-            "this program reads snapshot.hostfit.dev/v1",
-            "or newer",
-        ],
-    );
-    say("cut", &["read snapshot cut"]);
-    say(
-        "other",
-        &["it is no snapshot: make one with hostfit snapshot"],
-    );
-    say("yaml", &["no JSON"]);
-    say("absent", &["open snapshot absent"]);
-}
-
-#[test]
-fn a_snapshot_of_a_snapshot_is_the_same() {
-    let folder = Folder::new("again");
-    check(
-        &folder,
-        &["snapshot", "--snapshot", SHOP, "--output-file", "one"],
-        0,
-        &[],
-    );
-    check(
-        &folder,
-        &["snapshot", "--snapshot", "one", "--output-file", "two"],
-        0,
-        &[],
-    );
-    let read = |name: &str| fs::read_to_string(folder.0.join(name)).unwrap();
-    assert_eq!(read("one"), read("two"));
-    let verdicts = |file: &str| check(&folder, &["check", "-q", "--snapshot", file], 1, &[]);
-    assert_eq!(verdicts(SHOP), verdicts("two"));
-}
-
-/// The command on the cluster that this folder's kubeconfig leads to.
-#[track_caller]
-fn on(folder: &Folder, arguments: &[&str], code: i32, says: &[&str]) -> String {
-    let kubeconfig = [
-        "--kubeconfig",
-        "kubeconfig",
-        "--as-of",
-        "2026-11-25",
-        "--no-cache",
-    ];
-    check(folder, &[arguments, &kubeconfig].concat(), code, says)
-}
-
-/// The lines of workloads that do not simply fit.
-fn rows(table: &str) -> Vec<&str> {
-    let words = ["FAIL ", "PARTIAL ", "WARN ", "UNKNOWN "];
-    let lines = table.lines();
-    lines
-        .filter(|line| words.iter().any(|word| line.starts_with(word)))
-        .collect()
 }
 
 #[test]
@@ -203,7 +149,12 @@ fn who_sees_reports_but_not_nodes_gets_the_verdicts_of_the_operator() {
     api.forbidden
         .extend(["nodes", "hostprofiles", "imageprofiles"]);
     let asked = api.serve(&folder);
-    let table = on(&folder, &["check"], 0, &["7 warn", "may not list nodes"]);
+    let table = on(
+        &folder,
+        &["check"],
+        0,
+        &["6 warn", "1 unknown", "may not list nodes"],
+    );
     assert_eq!(rows(&table).len(), 7, "{table}");
     assert!(
         asked
@@ -211,6 +162,30 @@ fn who_sees_reports_but_not_nodes_gets_the_verdicts_of_the_operator() {
             .unwrap()
             .iter()
             .all(|path| !path.contains("nodes?continue"))
+    );
+}
+
+#[test]
+fn what_only_the_operator_can_read_it_is_believed_of() {
+    let folder = Folder::new("word");
+    let mut api = Api::shop();
+    // It reads layers in another version.
+    for profile in api.objects.get_mut("imageprofiles").unwrap() {
+        profile["status"]["readBy"] = "0".into();
+    }
+    api.serve(&folder);
+    let says = [
+        "6 warn",
+        "1 unknown",
+        "HF901",
+        "may not read the images of 6 workloads here: the operator's verdicts stand for them",
+    ];
+    on(&folder, &["check"], 0, &says);
+    on(
+        &folder,
+        &["check", "--host", "builtin/rhel-9"],
+        0,
+        &["7 unknown"],
     );
 }
 
@@ -271,111 +246,6 @@ fn a_thousand_workloads_and_three_hundred_nodes_take_few_calls_and_little_time()
     let patience = if cfg!(debug_assertions) { 30 } else { 3 };
     assert!(took < Duration::from_secs(patience), "{took:?}");
     assert!(asked.lock().unwrap().len() < 40);
-}
-
-#[test]
-fn a_redacted_snapshot_has_no_names_and_the_same_verdicts() {
-    let folder = Folder::new("redacted");
-    let to = [
-        "snapshot",
-        "--snapshot",
-        SHOP,
-        "--redact",
-        "--output-file",
-        "redacted.json",
-    ];
-    check(&folder, &to, 0, &[]);
-    let text = fs::read_to_string(folder.0.join("redacted.json")).unwrap();
-    for name in [
-        "shop",
-        "ledger",
-        "legacy",
-        "quiet",
-        "secret",
-        "registry.example",
-        "private.example",
-        "rhel9-1",
-        "amzn2-1",
-        "managedFields",
-    ] {
-        assert!(!text.contains(name), "{name}");
-    }
-    let counts = |file: &str| {
-        let arguments = ["check", "-q", "--as-of", "2026-11-25", "--snapshot", file];
-        let table = check(&folder, &arguments, 1, &[]);
-        let codes = rows(&table)
-            .into_iter()
-            .filter_map(|row| row.split_whitespace().nth(2));
-        let mut codes: Vec<_> = codes.map(str::to_owned).collect();
-        codes.sort();
-        codes
-    };
-    assert_eq!(counts("redacted.json"), counts(SHOP));
-}
-
-#[test]
-fn what_is_excepted_does_not_count_until_its_second() {
-    let folder = Folder::new("excepted");
-    let target = ["shop/deploy/fast", "HF101", "--until", "2026-12-31"];
-    let because = ["--reason", "the new nodes come in December", "-o", "json"];
-    let day = ["--snapshot", SHOP, "--as-of", "2026-11-25"];
-    let made = check(
-        &folder,
-        &[&["except"], &target[..], &because, &day].concat(),
-        0,
-        &[],
-    );
-    let exception: serde_json::Value = serde_json::from_str(&made).unwrap();
-    let mut snapshot: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(SHOP).unwrap()).unwrap();
-    snapshot["objects"]["exceptions"] = json!([exception]);
-    fs::write(folder.0.join("shop.json"), snapshot.to_string()).unwrap();
-    let on = |day: &'static str, code: i32, says: &[&str]| {
-        let arguments = [
-            "check",
-            "--snapshot",
-            "shop.json",
-            "deploy/fast",
-            "--as-of",
-            day,
-        ];
-        check(&folder, &arguments, code, says);
-    };
-    on(
-        "2026-12-30",
-        0,
-        &["HF501", "1 finding is accepted until 2026-12-31T00:00:00Z"],
-    );
-    on("2026-12-31", 1, &["HF101"]);
-    let explain = [
-        "explain",
-        "--snapshot",
-        "shop.json",
-        "deploy/fast",
-        "--as-of",
-        "2026-12-30",
-    ];
-    check(
-        &folder,
-        &explain,
-        0,
-        &["HF101 accepted until 2026-12-31T00:00:00Z by exception deploy-fast-hf101"],
-    );
-    let json = [
-        "check",
-        "--snapshot",
-        "shop.json",
-        "--as-of",
-        "2026-12-30",
-        "-o",
-        "json",
-    ];
-    check(
-        &folder,
-        &json,
-        1,
-        &["\"excepted\"", "the new nodes come in December"],
-    );
 }
 
 #[test]

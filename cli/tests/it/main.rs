@@ -13,3 +13,4 @@ mod manifests;
 mod many;
 mod release;
 mod report;
+mod snapshots;
