@@ -182,6 +182,7 @@ fn sentence(document: &Document) -> String {
         pass if pass == all => {
             Some(format!("All {pass} {what}s fit.").replace("and hosts", "on their hosts"))
         }
+        1 => Some("1 fits without a word.".to_owned()),
         pass => Some(format!("{pass} fit without a word.")),
     };
     let mut sentence = match said.is_empty() {

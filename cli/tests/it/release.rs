@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use hostfit_crds::CompatReport;
+use hostfit_crds::{CompatReport, names};
 use mlua::{Lua, LuaSerdeExt as _, Value as LuaValue};
 use serde_json::{Value, json};
 
@@ -36,8 +36,9 @@ fn health(object: &Value) -> (String, String) {
 
 #[test]
 fn argo_cd_shows_a_report_with_its_message() {
+    let version = format!("{}/{}", names::GROUP, names::VERSION);
     let mut report = json!({
-        "apiVersion": "hostfit.dev/v1alpha1", "kind": "CompatReport", "metadata": {"name": "deploy-search", "namespace": "shop"},
+        "apiVersion": version, "kind": "CompatReport", "metadata": {"name": "deploy-search", "namespace": "shop"},
         "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "search", "uid": "1"}},
     });
     let (status, message) = health(&report);

@@ -43,7 +43,7 @@ impl Right {
 
 const HOSTFIT: &str = hostfit_crds::names::GROUP;
 /// Group, resource and verbs of what both read.
-const READ_BY_BOTH: [(&str, &str); 7] = [
+const READ_BY_BOTH: [(&str, &str); 9] = [
     ("", "nodes"),
     ("", "namespaces"),
     (HOSTFIT, "hostprofiles"),
@@ -51,6 +51,8 @@ const READ_BY_BOTH: [(&str, &str); 7] = [
     (HOSTFIT, "baseimages"),
     (HOSTFIT, "imageprofiles"),
     (HOSTFIT, "supportmatrices"),
+    (HOSTFIT, "compatreports"),
+    (HOSTFIT, "compatexceptions"),
 ];
 /// What only the operator reads.
 const READ_BY_OPERATOR: [(&str, &str); 8] = [
@@ -61,16 +63,18 @@ const READ_BY_OPERATOR: [(&str, &str); 8] = [
     ("apps", "replicasets"),
     ("batch", "jobs"),
     ("batch", "cronjobs"),
-    (HOSTFIT, "compatreports"),
+    (HOSTFIT, "clustercompatreports"),
 ];
 /// What it writes.
-const WRITTEN: [(&str, &str, &str); 6] = [
+const WRITTEN: [(&str, &str, &str); 8] = [
     ("create", "hostprofiles", ""),
     ("create", "nodeprofiles", ""),
     ("create", "compatreports", ""),
+    ("create", "clustercompatreports", ""),
     ("patch", "hostprofiles", "status"),
     ("patch", "nodeprofiles", "status"),
     ("patch", "compatreports", "status"),
+    ("patch", "clustercompatreports", "status"),
 ];
 
 /// What the accounts of these Deployments need.
@@ -165,4 +169,70 @@ pub(super) fn component(deployment: &Deployment) -> Option<&str> {
 fn full_name(deployment: &Deployment) -> Option<String> {
     let name = deployment.name_any();
     name.strip_suffix("-operator").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Verbs on resources that a role of the chart gives.
+    fn given(role: &str) -> BTreeSet<(String, String)> {
+        let list = |line: &str, name: &str| -> Option<Vec<String>> {
+            let inner = line
+                .trim()
+                .strip_prefix(&format!("{name}: ["))?
+                .strip_suffix(']')?;
+            Some(inner.split(", ").map(str::to_owned).collect())
+        };
+        let mut resources = Vec::new();
+        let mut all = BTreeSet::new();
+        for line in role.lines() {
+            if let Some(listed) = list(line, "resources") {
+                resources = listed;
+            }
+            for verb in list(line, "verbs").unwrap_or_default() {
+                all.extend(resources.iter().map(|it| (verb.clone(), it.clone())));
+            }
+        }
+        all
+    }
+
+    fn needed(component: &str) -> BTreeSet<(String, String)> {
+        let deployment = serde_json::json!({
+            "metadata": {"name": format!("hostfit-{component}"), "namespace": "hostfit", "labels": {"app.kubernetes.io/component": component}},
+            "spec": {"selector": {}, "template": {"spec": {"serviceAccountName": "hostfit", "containers": []}}},
+        });
+        let rights = of(&[serde_json::from_value(deployment).unwrap()]);
+        let rights = rights.into_iter().map(|it| {
+            let part = match it.subresource {
+                "" => String::new(),
+                part => format!("/{part}"),
+            };
+            (it.verb.to_owned(), format!("{}{part}", it.resource))
+        });
+        rights.collect()
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_the_chart_gives() {
+        let operator = include_str!("../../../../charts/hostfit/templates/operator/rbac.yaml");
+        let webhook = include_str!("../../../../charts/hostfit/templates/webhook/rbac.yaml");
+        // Only with node-feature-discovery, or with pull secrets of pods.
+        let optional = ["nodefeatures", "secrets", "serviceaccounts"];
+        for (component, role) in [("operator", operator), ("webhook", webhook)] {
+            let (given, needed) = (given(role), needed(component));
+            let more: Vec<_> = needed.difference(&given).collect();
+            assert!(more.is_empty(), "{component} is not given {more:?}");
+            let read = |(verb, resource): &&(String, String)| {
+                ["list", "watch"].contains(&&**verb) && !optional.contains(&&**resource)
+            };
+            let forgotten: Vec<_> = given.difference(&needed).filter(read).collect();
+            assert!(
+                forgotten.is_empty(),
+                "{component}: {forgotten:?} is not asked for"
+            );
+        }
+    }
 }

@@ -165,9 +165,9 @@ fn a_webhook_that_cannot_be_reached() {
 #[test]
 fn crds_of_before() {
     let older = |read: &mut Read| {
-        let mut crds = read.crds.as_mut().unwrap().iter_mut();
-        let reports = crds.find(|crd| crd.spec.names.kind == "CompatReport");
-        let reports = reports.unwrap();
+        let crds = read.crds.as_mut().unwrap().iter_mut();
+        let mut crds = crds.filter(|it| it.spec.names.kind == "CompatReport");
+        let reports = crds.next().unwrap();
         let schema = reports.spec.versions[0].schema.as_mut().unwrap();
         let schema = schema.open_api_v3_schema.as_mut().unwrap();
         let status = schema
