@@ -117,7 +117,6 @@ fn item(number: usize) -> anyhow::Result<Item> {
         },
         generation: Some(1),
         labels: Default::default(),
-        pull_secrets: Default::default(),
         workload: Workload {
             images: vec![image(0)?, image(1)?],
             placement: Placement::default(),
