@@ -43,9 +43,10 @@ impl Right {
 
 const HOSTFIT: &str = hostfit_crds::names::GROUP;
 /// Group, resource and verbs of what both read.
-const READ_BY_BOTH: [(&str, &str); 9] = [
+const READ_BY_BOTH: [(&str, &str); 10] = [
     ("", "nodes"),
     ("", "namespaces"),
+    ("node.k8s.io", "runtimeclasses"),
     (HOSTFIT, "hostprofiles"),
     (HOSTFIT, "nodeprofiles"),
     (HOSTFIT, "baseimages"),
