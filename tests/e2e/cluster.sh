@@ -15,8 +15,8 @@ build_image() {
   local log code=0
   log=$(mktemp)
   echo "building the image (minutes the first time) …"
-  make image >"$log" 2>&1 || code=$?
-  if [ "$code" = 0 ]; then echo "image: $(tail -n 1 "$log")"; else tail -n 30 "$log" >&2; fi
+  { make image && cargo build -q --locked -p hostfit-cli; } >"$log" 2>&1 || code=$?
+  if [ "$code" = 0 ]; then echo "image: $(grep -m 1 '^sha256:' "$log")"; else tail -n 30 "$log" >&2; fi
   rm -f "$log"
   [ "$code" = 0 ] || exit "$code"
 }

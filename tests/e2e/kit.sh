@@ -2,6 +2,8 @@
 # The vocabulary of the story and of the end-to-end cases. Sourced.
 
 CONTEXT=${IN_NS:-}
+# The command line, as cluster.sh builds it.
+HOSTFIT=${CARGO_TARGET_DIR:-$PWD/target}/debug/hostfit
 OUTPUT=$(mktemp)
 SCRATCH=$(mktemp -d)
 STARTED=$(date +%s)

@@ -4,8 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . tests/e2e/kit.sh
 NS=doctor
-cargo build -q --locked -p hostfit-cli
-HOSTFIT=${CARGO_TARGET_DIR:-$PWD/target}/debug/hostfit
 
 hostfit() { $CONTEXT "$HOSTFIT" "$@"; }
 # told STATE SECTION WORDS: doctor says so, and what to do; with a problem it ends with 1.

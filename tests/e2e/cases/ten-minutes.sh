@@ -6,8 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . tests/e2e/kit.sh
 NS=my-app
-cargo build -q --locked -p hostfit-cli
-HOSTFIT=${CARGO_TARGET_DIR:-$PWD/target}/debug/hostfit
 
 # hostfit EXIT-CODE ARGUMENT…  what it says is kept in $OUTPUT
 hostfit() {
