@@ -77,7 +77,7 @@ well_again
 say "  6 a missing permission"
 filtered clusterrole hostfit-operator '.rules |= map(.resources -= ["cronjobs"])'
 check "a missing permission" told Problem rights "hostfit-operator: list cronjobs.batch"
-helm upgrade hostfit charts/hostfit -n hostfit --wait --timeout 90s "${VALUES[@]}" >/dev/null
+helm upgrade hostfit charts/hostfit -n hostfit --wait --timeout 90s --force-conflicts "${VALUES[@]}" >/dev/null
 well_again
 
 say "  7 a registry that refuses"

@@ -54,7 +54,8 @@ helm get notes hostfit -n hostfit >"$OUTPUT"
 check "four things to do next" says '^4\. '
 check "nothing is refused" says 'Mode: Warn. Nothing is refused.'
 eventually 120 "reports" report_is deploy-fast Fail
-step 30 "doctor looks after it" eventually 30 "doctor is content" hostfit 0 doctor
+one_problem() { hostfit 1 doctor && says '^1 problem' && says "$PRIVATE_REGISTRY.*refused access"; }
+eventually 60 "doctor finds the registry that refuses, and nothing else" one_problem
 step 5 "explain shows the way out" hostfit 1 explain -n "$NS" deploy/fast
 check "with a command to accept it" says 'hostfit except'
 create_namespace demo

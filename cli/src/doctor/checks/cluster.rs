@@ -274,7 +274,7 @@ pub(super) fn operator(read: &Read) -> Group {
                 false => group.problem(
                     "rights",
                     format!("rights are missing: {}", few(&lacking)),
-                    "restore the roles of the chart (helm upgrade), and look at who changes them",
+                    "restore the roles of the chart (helm upgrade --force-conflicts), and look at who changes them",
                 ),
             }
         }
