@@ -132,7 +132,10 @@ async fn hosts(args: &Args, common: &Common) -> anyhow::Result<Vec<(Host, Origin
                     "write builtin/NAME ({} catalog list hosts), file:PATH or local: {name} alone is a HostProfile of a cluster",
                     crate::program()
                 ),
-                None => "without --host the hosts of a cluster are asked for".to_owned(),
+                None => format!(
+                    "add --host builtin/NAME ({} catalog list hosts): without --host a cluster is asked for its hosts",
+                    crate::program()
+                ),
             });
             Some(read?)
         }

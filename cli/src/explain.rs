@@ -295,7 +295,13 @@ fn finding(
     let failing = on
         .iter()
         .filter(|(_, (verdict, _))| *verdict == CellVerdict::Fail);
-    let failing: Vec<_> = failing.map(|(name, _)| name.0.as_str()).collect();
+    // Only what the operator made bears its name on its nodes.
+    let labelled = |name: &&str| {
+        let mut profiles = survey.objects.host_profiles.iter();
+        profiles.any(|it| it.metadata.name.as_deref() == Some(*name))
+    };
+    let failing = failing.map(|(name, _)| name.0.as_str());
+    let failing: Vec<_> = failing.filter(labelled).collect();
     let fits_somewhere = judgement.fitting.is_some_and(|it| it > 0);
     if survey.objects.has_operator() && fits_somewhere && !failing.is_empty() {
         fix(&[

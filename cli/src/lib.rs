@@ -49,7 +49,7 @@ use out::say;
 
 /// Does this image fit the host it will land on, and will anyone support it there?
 #[derive(Debug, Parser)]
-#[command(name = "hostfit", version, disable_version_flag = true)]
+#[command(name = "hostfit", version)]
 struct Args {
     #[command(subcommand)]
     command: Command,

@@ -46,8 +46,8 @@ pub(crate) struct Args {
         conflicts_with = "to"
     )]
     file: Option<String>,
-    /// The machines stay, only what runs on them is new: CPU level, architecture and GPU are those of now where what comes
-    /// does not tell them.
+    /// The machines stay, only what runs on them is new: CPU level, architecture and GPU are those of now, whatever what
+    /// comes says of them.
     #[arg(long, env = "HOSTFIT_SAME_MACHINES", value_parser = FalseyValueParser::new())]
     same_machines: bool,
     #[command(flatten)]
@@ -80,6 +80,14 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let from = from(&survey, args.from.as_deref(), coming)?;
     let mut coming = coming.clone();
     if args.same_machines {
+        if let (Some(has), Some(needs)) = (from.facts.cpu_level, coming.facts.cpu_level)
+            && has < needs
+        {
+            eprintln!(
+                "{} needs CPU level x86-64-v{needs}, these machines have v{has}: it does not run on them at all",
+                coming.name.0
+            );
+        }
         coming.facts = on_machines_of(&from.facts, coming.facts);
     }
     let coming = &coming;
@@ -109,11 +117,10 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
 /// What comes, on the machines of now.
 fn on_machines_of(now: &HostFacts, coming: HostFacts) -> HostFacts {
     HostFacts {
-        architecture: coming.architecture.or_else(|| now.architecture.clone()),
-        cpu_level: coming.cpu_level.or(now.cpu_level),
-        compute_capability: coming
-            .compute_capability
-            .or_else(|| now.compute_capability.clone()),
+        architecture: now.architecture.clone().or(coming.architecture),
+        // That of a built-in host is what its system needs, not what these machines have.
+        cpu_level: now.cpu_level,
+        compute_capability: now.compute_capability.clone(),
         ..coming
     }
 }

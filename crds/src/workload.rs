@@ -63,6 +63,11 @@ pub struct PullSecretNames {
 }
 
 impl PodSpec {
+    /// Whether it has any container: the API server takes no pod without.
+    pub fn has_containers(&self) -> bool {
+        !self.containers.is_empty()
+    }
+
     /// Which pull secrets the pod has.
     pub fn pull_secrets(&self) -> PullSecretNames {
         let account = self.service_account_name.as_deref();

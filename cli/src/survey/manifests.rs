@@ -61,6 +61,13 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
     if files == 0 {
         bail!("there is no .yaml, .yml or .json in {}", paths.join(", "));
     }
+    // What a failed command pipes must not look like what fits.
+    if read.objects.workloads.is_empty() && read.broken.is_empty() {
+        bail!(
+            "nothing in {} makes pods, so nothing is judged",
+            paths.join(", ")
+        );
+    }
     Ok(read)
 }
 
@@ -213,6 +220,10 @@ fn pod(object: &Value) -> anyhow::Result<Option<Made>> {
             .get("spec")
             .ok_or_else(|| anyhow!("it has no spec"))?;
         let spec: S = serde_json::from_value(spec.clone())?;
+        // Nobody takes it; and who has misspelt them must not be told that all is well.
+        if !spec.pod().has_containers() {
+            bail!("its pods have no containers");
+        }
         Ok((spec.pod().clone(), spec.labels().cloned()))
     }
     let pod = match (group, kind) {

@@ -57,7 +57,7 @@ fn an_image_is_explained_and_judged_on_the_hosts_of_a_cluster() {
         &folder,
         &["check", "image", "oci:image"],
         2,
-        &["without --host the hosts of a cluster", "no kubeconfig"],
+        &["add --host builtin/NAME", "no kubeconfig"],
     );
 }
 

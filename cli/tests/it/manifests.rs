@@ -125,3 +125,29 @@ fn manifests_come_by_a_pipe_as_well() {
     assert_eq!(document["workloads"][0]["file"], "stdin");
     assert_eq!(document["summary"]["unknown"], 1);
 }
+
+#[test]
+fn what_judges_nothing_is_no_pass() {
+    let folder = Folder::new("nothing-judged");
+    let misspelt = deployment("web").replace("containers:", "container:");
+    fs::write(folder.0.join("misspelt.yaml"), misspelt).unwrap();
+    let says = ["Deployment web: its pods have no containers"];
+    check(
+        &folder,
+        &arguments(&["check", "-f", "misspelt.yaml"]),
+        2,
+        &says,
+    );
+    fs::write(
+        folder.0.join("service.yaml"),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n",
+    )
+    .unwrap();
+    let says = ["nothing in service.yaml makes pods, so nothing is judged"];
+    check(
+        &folder,
+        &arguments(&["check", "-f", "service.yaml"]),
+        2,
+        &says,
+    );
+}

@@ -31,7 +31,7 @@ pub(super) fn image(cell: &Cell<'_>) -> Outcome {
         fix: format!(
             "rebuild it on a supported release of {}{}",
             distribution.id(),
-            extended(release)
+            extended(release, cell.today)
         ),
         evidence: Some(evidence.clone()),
     })
@@ -50,7 +50,10 @@ pub(super) fn host(cell: &Cell<'_>) -> Outcome {
         verdict: cell.advised_against(),
         image: "may land on a host past its end of support".to_owned(),
         host: Some(format!("is {os} ({end})")),
-        fix: format!("upgrade the nodes' operating system{}", extended(release)),
+        fix: format!(
+            "upgrade the nodes' operating system{}",
+            extended(release, cell.today)
+        ),
         evidence: None,
     })
 }
@@ -62,9 +65,10 @@ fn ended(distribution: &Distribution, today: Date) -> Option<(&'static Release, 
 }
 
 /// What may still be had after the end of standard support.
-fn extended(release: &Release) -> String {
-    let until = release
-        .end_of_extended_support
-        .map(|date| format!(" (extended support lasts until {date})"));
-    until.unwrap_or_default()
+fn extended(release: &Release, today: Date) -> String {
+    match release.end_of_extended_support {
+        Some(end) if end < today => format!(" (extended support ended {end}, too)"),
+        Some(end) => format!(" (extended support lasts until {end})"),
+        None => String::new(),
+    }
 }
