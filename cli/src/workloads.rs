@@ -8,7 +8,7 @@ use hostfit_engine::policy::HostPolicy;
 use hostfit_engine::verdict::{Judgement, Verdict};
 
 use crate::document::{Document, Finding, Kind, WorkloadEntry};
-use crate::exit::{Exit, Trouble};
+use crate::exit::{Exit, FailOn, Trouble};
 use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
 use crate::out::say;
@@ -111,6 +111,16 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
 
 /// How a command ends that judged a survey.
 pub(crate) fn exit(survey: &Survey, judgements: &[Judgement], common: &Common) -> Exit {
+    // It must not look like what fits.
+    if survey.items.is_empty() {
+        eprintln!(
+            "nothing is judged: {} has no workload that is asked for (-n, -A and -l select)",
+            survey.from
+        );
+        if matches!(common.output.fail_on, FailOn::Unknown) {
+            return Exit::Unknown;
+        }
+    }
     let hidden = survey.permissions.lacked.iter();
     let hidden = hidden
         .filter(|it| it.hides_workloads)

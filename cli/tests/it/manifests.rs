@@ -143,6 +143,16 @@ fn what_judges_nothing_is_no_pass() {
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n",
     )
     .unwrap();
+    fs::write(folder.0.join("web.yaml"), deployment("web")).unwrap();
+    let none = arguments(&["check", "-f", "web.yaml", "-l", "app=other"]);
+    let says = ["nothing is judged: "];
+    check(&folder, &none, 0, &says);
+    check(
+        &folder,
+        &[&none[..], &["--fail-on", "unknown"]].concat(),
+        3,
+        &says,
+    );
     let says = ["nothing in service.yaml makes pods, so nothing is judged"];
     check(
         &folder,
