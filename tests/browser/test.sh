@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Looks at the page of `hostfit report -o html` in headless Chromium, with 40 and with 2,000 workloads: nothing of the network, no
 # script, size, time to open, keyboard, WCAG AA (axe), phone, night, paper. Screenshots stay in target/browser.
-# Without Chromium or Node.js it says so, and passes; in CI both are there (.ci/run).
+# Without Chromium or Node.js it says so, and passes; .ci/run installs the browser.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
