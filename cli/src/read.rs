@@ -10,8 +10,9 @@ use anyhow::{Context as _, bail};
 use clap::builder::FalseyValueParser;
 use futures::{StreamExt as _, stream};
 use hostfit_engine::fact::{Fact, Gap, Unreachable};
+use hostfit_engine::files::Reading;
 use hostfit_engine::finding::plain;
-use hostfit_engine::image::ImageRef;
+use hostfit_engine::image::{ImageFacts, ImageRef};
 use hostfit_registry::{
     Credentials, Platforms, PullSecret, Registry, Settings, SharedFacts, local,
 };
@@ -77,12 +78,16 @@ impl<'a> Reader<'a> {
         named: &str,
         platforms: &Platforms,
     ) -> anyhow::Result<Image> {
-        let local = |facts| {
+        let only_config = self.args.only_config;
+        let local = |facts: SharedFacts| {
             Ok(Image {
                 named: named.to_owned(),
                 // A name of no registry: nothing can be learned from it.
                 reference: "hostfit.invalid/local".parse()?,
-                facts,
+                facts: match only_config {
+                    true => Arc::new(without_files(&facts)),
+                    false => facts,
+                },
             })
         };
         if let Some(place) = named.strip_prefix("oci:") {
@@ -202,6 +207,19 @@ impl Asked {
         }
         read.facts
     }
+}
+
+/// What manifest and config say; layers on this machine are cheap to read, but nobody wants to hear of them.
+fn without_files(facts: &Fact<ImageFacts>) -> Fact<ImageFacts> {
+    let mut facts = facts.clone();
+    if let Fact::Known(image, _) = &mut facts {
+        for platform in &mut image.platforms {
+            if let Fact::Known(contents, _) = &mut platform.contents {
+                contents.files = Reading::NotRead;
+            }
+        }
+    }
+    facts
 }
 
 /// `PATH[:NAME|@DIGEST]`. A path that is there is meant as it stands, whatever colons are in it.

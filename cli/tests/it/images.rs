@@ -22,6 +22,9 @@ fn an_image_on_disk_is_judged_by_its_files() {
          0 pass, 0 warn, 1 fail, 0 unknown\n"
     );
     check(&folder, &on("builtin/x86-64-v3"), 0, &["PASS", "1 pass"]);
+    // Only its files tell what it is.
+    let config = [&on("builtin/x86-64-v2")[..], &["--only-config"]].concat();
+    check(&folder, &config, 0, &["HF903", "1 unknown"]);
 }
 
 #[test]
