@@ -57,26 +57,24 @@ gen: ## Rewrite generated files: CRDs, the chart's README and schema.
 	UPDATE=1 cargo test --locked -p hostfit-tests --test it generated
 	charts/gen.sh
 
-PROGRAMS := -p hostfit-webhook -p hostfit-operator -p hostfit-agent
-
-.PHONY: binaries-amd64
-binaries-amd64:
+.PHONY: program-amd64
+program-amd64:
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
-	cargo build --locked --profile dist --target $(TARGET) $(PROGRAMS)
+	cargo build --locked --profile dist --target $(TARGET) -p hostfit-image
 
-.PHONY: binaries-arm64
-binaries-arm64:
+.PHONY: program-arm64
+program-arm64:
 	@rustup target list --installed | grep -qx $(TARGET_arm64) || rustup target add $(TARGET_arm64)
-	PATH="$$(image/zig.sh):$$PATH" cargo zigbuild --locked --profile dist --target $(TARGET_arm64) $(PROGRAMS)
+	PATH="$$(image/zig.sh):$$PATH" cargo zigbuild --locked --profile dist --target $(TARGET_arm64) -p hostfit-image
 
 # Prints cargo's messages, one of which names the program.
 .PHONY: bench-binaries
-bench-binaries: binaries-amd64
+bench-binaries: program-amd64
 	@cargo build --locked --profile dist --target $(TARGET) -p hostfit-tests --bench hostfit-bench --message-format json-render-diagnostics
 
 .PHONY: image
-image: $(ARCHITECTURES:%=binaries-%) ## Build the Hostfit image as an OCI layout in target/image, without a container engine.
-	@image/build.sh $(VERSION) target/image $(foreach it,$(ARCHITECTURES),target/$(TARGET_$(it))/dist)
+image: $(ARCHITECTURES:%=program-%) ## Build the Hostfit image as an OCI layout in target/image, without a container engine.
+	@image/build.sh $(VERSION) target/image $(foreach it,$(ARCHITECTURES),target/$(TARGET_$(it))/dist/hostfit-image)
 
 .PHONY: release
 release: ## Make what a release offers besides image and chart in target/release-folder: the program, completions, k9s, Argo CD, krew.

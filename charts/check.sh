@@ -85,6 +85,7 @@ def webhooks: kind("MutatingWebhookConfiguration", "ValidatingWebhookConfigurati
 def rules: kind("Role", "ClusterRole").rules[];
 def env($deployment; $name): [named("Deployment"; $deployment).spec.template.spec.containers[0].env[] | select(.name == $name) | .value] | if length > 1 then error("twice") else .[0] end;
 def of_pods: .metadata.name | endswith("-pull-secrets");
+def of_test: .metadata.name | endswith("-test");
 def defaults: kind("ConfigMap").data["defaults.yaml"] // empty;
 '
 
@@ -103,7 +104,11 @@ always() {
     | ($bound | map(select(endswith("-pull-secrets") | not)) | length) == 1 and [kind("Role", "ClusterRole") | select(.metadata.name | IN($bound[])) | .rules[].verbs[]] - ["get", "list", "watch"] == []'
   holds "$1" "lets the operator touch webhook configurations other than its own" '
     kind("ValidatingWebhookConfiguration").metadata.name as $own
-    | [rules | select(.apiGroups == ["admissionregistration.k8s.io"])] | length == 1 and all(.resourceNames == [$own] and .verbs == ["get", "patch"])'
+    | [kind("Role", "ClusterRole") | select(of_test | not) | .rules[] | select(.apiGroups == ["admissionregistration.k8s.io"])] | length == 1 and all(.resourceNames == [$own] and .verbs == ["get", "patch"])'
+  holds "$1" "lets helm test write, but for what only asks, or keeps its rights afterwards" '
+    [.[] | select(of_test)] | ([.[].rules // [] | .[] | select(.verbs - ["get", "list"] != []) | .resources[]] - ["subjectaccessreviews", "pods"]) == []
+    and all(.metadata.annotations["helm.sh/hook"] == "test" and (.kind == "Pod" or (.metadata.annotations["helm.sh/hook-delete-policy"] | contains("hook-failed"))))'
+  holds "$1" "has a test that the restricted standard refuses" 'kind("Pod").spec | .securityContext.runAsNonRoot and .containers[0].securityContext.capabilities == {drop: ["ALL"]}'
   holds "$1" "judges its own namespace" '[webhooks | .namespaceSelector.matchExpressions | length == 1 and (.[0] | .operator == "NotIn" and .key == "kubernetes.io/metadata.name" and any(.values[]; . == "checked"))] | length == 5 and all'
   holds "$1" "matches more than pods, their ephemeral containers, and templates" '
     [webhooks.rules[] | .apiGroups[0] as $group | .resources[] | "\($group)/\(.)"] | unique == ["/pods", "/pods/ephemeralcontainers",

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds the Hostfit image without a container engine. Usage: build.sh VERSION OUT_LAYOUT BIN_DIR…
-# A BIN_DIR holds static hostfit-webhook, hostfit-operator and hostfit-agent for one platform; OUT_LAYOUT becomes an OCI layout:
-# of one image, or of an index if there are several.
-# The same binaries, certificates and SOURCE_DATE_EPOCH (default 0) give the same digest.
+# Builds the Hostfit image without a container engine. Usage: build.sh VERSION OUT_LAYOUT PROGRAM…
+# A PROGRAM is the static hostfit-image for one platform; OUT_LAYOUT becomes an OCI layout: of one image, or of an index if
+# there are several.
+# The same program, certificates and SOURCE_DATE_EPOCH (default 0) give the same digest.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd -P)
 . "$HERE/oci.sh"
 
 LIMIT=25000000 # bytes of the compressed layer: every node pulls it before it can start
-BINARIES=(hostfit-webhook hostfit-operator hostfit-agent)
+NAMES=(hostfit-webhook hostfit-operator hostfit-agent) # what else the program is called by, see src/main.rs
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
 fail() {
@@ -16,7 +16,7 @@ fail() {
   exit 1
 }
 
-# The image has no dynamic loader: a binary that asks for one starts nowhere.
+# The image has no dynamic loader: a program that asks for one starts nowhere.
 require_static() {
   [ -f "$1" ] || fail "$1 is missing: build it first"
   readelf --file-header "$1" >/dev/null 2>&1 || fail "$1 is no ELF binary"
@@ -33,11 +33,12 @@ architecture() {
   esac
 }
 
-fill_rootfs() { # BIN_DIR ROOTFS
-  local binary
+fill_rootfs() { # PROGRAM ROOTFS
+  local name
   install -d -m 755 "$2" "$2/usr" "$2/usr/bin" "$2/etc" "$2/etc/ssl" "$2/etc/ssl/certs"
-  for binary in "${BINARIES[@]}"; do
-    install -m 755 "$1/$binary" "$2/usr/bin/$binary"
+  install -m 755 "$1" "$2/usr/bin/hostfit"
+  for name in "${NAMES[@]}"; do
+    ln -s hostfit "$2/usr/bin/$name"
   done
   install -m 644 "$CERTIFICATES" "$2$CERTIFICATES"
   echo 'nonroot:x:65532:65532:nonroot:/:/sbin/nologin' >"$2/etc/passwd"
@@ -57,26 +58,21 @@ specification() { # ARCHITECTURE VERSION
 }
 
 # Makes the image of one platform and tells its size.
-build() { # VERSION LAYOUT BIN_DIR
-  local binary architecture digest size rootfs=$WORK/${2##*/}.root
-  for binary in "${BINARIES[@]}"; do
-    require_static "$3/$binary"
-  done
-  architecture=$(architecture "$3/${BINARIES[0]}")
-  for binary in "${BINARIES[@]}"; do
-    [ "$(architecture "$3/$binary")" = "$architecture" ] || fail "the binaries in $3 are for different machines"
-  done
+build() { # VERSION LAYOUT PROGRAM
+  local architecture digest size rootfs=$WORK/${2##*/}.root
+  require_static "$3"
+  architecture=$(architecture "$3")
   fill_rootfs "$3" "$rootfs"
   digest=$(oci_image "$2" "$rootfs" "$(specification "$architecture" "$1")")
   size=$(oci_manifest "$2" | jq '.layers[0].size')
   if [ "$size" -gt "$LIMIT" ]; then
     rm -rf "$2"
-    fail "the compressed layer for $architecture has $size bytes, more than $LIMIT: strip the binaries, or drop a dependency"
+    fail "the compressed layer for $architecture has $size bytes, more than $LIMIT: strip the program, or drop a dependency"
   fi
   printf '%s %s bytes linux/%s\n' "$digest" "$size" "$architecture"
 }
 
-[ $# -ge 3 ] || fail "usage: build.sh VERSION OUT_LAYOUT BIN_DIR…"
+[ $# -ge 3 ] || fail "usage: build.sh VERSION OUT_LAYOUT PROGRAM…"
 VERSION=$1 LAYOUT=${2%/}
 shift 2
 [ -s "$CERTIFICATES" ] || fail "$CERTIFICATES is missing: apt-get install ca-certificates"
@@ -87,9 +83,9 @@ if [ $# = 1 ]; then
   build "$VERSION" "$LAYOUT" "$1"
 else
   images=()
-  for folder in "$@"; do
+  for program in "$@"; do
     images+=("$WORK/${#images[@]}")
-    build "$VERSION" "${images[-1]}" "$folder"
+    build "$VERSION" "${images[-1]}" "$program"
   done
   printf '%s index of %s platforms\n' "$(oci_index "$LAYOUT" "${images[@]}")" $#
 fi

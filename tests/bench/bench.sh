@@ -10,11 +10,13 @@ cd "$(dirname "$0")/../.."
 
 . tests/e2e/cluster.sh
 TARGET=x86_64-unknown-linux-musl
-WEBHOOK=target/$TARGET/dist/hostfit-webhook
 # The webhook refuses registries on loopback, so the fake one gets an address that is private.
 ADDRESS=10.99.0.1
 SCRATCH=$(mktemp -d)
 trap 'rm -rf "$SCRATCH"' EXIT
+# The image's program, by the webhook's name.
+WEBHOOK=$SCRATCH/hostfit-webhook
+ln -s "$PWD/target/$TARGET/dist/hostfit-image" "$WEBHOOK"
 
 left_out() { printf 'left out: %s\n' "$*"; }
 

@@ -51,17 +51,28 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Fields of the container, but for env, volumeMounts and further ports. */}}
-{{- define "hostfit.containerSettings" -}}
-image: {{ include "hostfit.image" .root }}
-imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-command: [/usr/bin/hostfit-{{ .component }}]
+{{- define "hostfit.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   runAsNonRoot: true
   capabilities:
     drop: [ALL]
+{{- end -}}
+
+{{/* Annotations of what `helm test` needs while it runs. */}}
+{{- define "hostfit.testRights" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: "-1"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end -}}
+
+{{/* Fields of the container, but for env, volumeMounts and further ports. */}}
+{{- define "hostfit.containerSettings" -}}
+image: {{ include "hostfit.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command: [/usr/bin/hostfit-{{ .component }}]
+{{ include "hostfit.containerSecurity" . }}
 readinessProbe:
   httpGet: {path: /readyz, port: admin}
   periodSeconds: 2

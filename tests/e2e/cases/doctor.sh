@@ -24,6 +24,12 @@ scale() { # COMPONENT REPLICAS
 well_again() { eventually 120 "doctor finds nothing more" healthy; }
 # filtered KIND NAME FILTER
 filtered() { kubectl get "$1" "$2" -o json | jq "$3" | kubectl replace -f - >/dev/null; }
+# helm_test WORDS: helm test runs doctor in the cluster, and its log says so.
+helm_test() {
+  helm test hostfit -n hostfit --timeout 120s --logs >"$SCRATCH/test" 2>&1 || echo "helm test failed" >>"$SCRATCH/test"
+  grep -qF -- "$1" "$SCRATCH/test" || { cat "$SCRATCH/test"; return 1; }
+}
+no_rights_left() { [ -z "$(kubectl get serviceaccount,role,rolebinding,clusterrole,clusterrolebinding -A -l app.kubernetes.io/component=test -o name)" ]; }
 
 make_pools
 push_images
@@ -33,10 +39,16 @@ install
 eventually 60 "doctor waits until all is well" hostfit doctor --wait 60s
 tell "$(hostfit doctor)"
 check "it says that the webhook answers" grep -q "answers through the API server: [0-9]* ms" <(hostfit doctor)
+check "helm test runs it in the cluster" helm_test "0 problems, "
+check "which sees what an administrator sees" test "$(grep -c 'not looked at' "$SCRATCH/test")" = 0
+check "and leaves neither pod nor rights" no_rights_left
+check "nor a pod" test -z "$(kubectl get pods -n hostfit -l app.kubernetes.io/component=test -o name)"
 
 say "  1 no CA bundle"
 scale operator 0
 check "an operator that is not there is found" told Problem operator "scaled to 0"
+check "helm test says so, too" helm_test "scaled to 0"
+check "and leaves no rights" no_rights_left
 kubectl patch validatingwebhookconfiguration hostfit --type=json -p '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]' >/dev/null
 check "no CA bundle" told Problem ca-bundle "no CA bundle in webhook configuration hostfit"
 
