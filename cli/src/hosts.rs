@@ -129,7 +129,7 @@ fn of_text(text: &str, path: &str) -> anyhow::Result<Vec<Host>> {
 }
 
 /// A fact that is a number and should be a text: a version that was not quoted.
-fn without_quotes(facts: &Value) -> Option<&String> {
+pub(crate) fn without_quotes(facts: &Value) -> Option<&String> {
     let reads = |name: &str, value: Value| {
         serde_json::from_value::<HostFacts>(json!({name: value})).is_ok()
     };
@@ -140,7 +140,7 @@ fn without_quotes(facts: &Value) -> Option<&String> {
     facts.next().map(|(name, _)| name)
 }
 
-fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
+pub(crate) fn profile_of(written: Value, fallback: String) -> anyhow::Result<Host> {
     let kind = written.get("kind").and_then(Value::as_str);
     if kind != Some("HostProfile") {
         bail!("kind is {}, not HostProfile", kind.unwrap_or("missing"));

@@ -16,6 +16,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod advice;
 mod cache;
+pub mod cases;
 mod catalog;
 mod check;
 mod cluster;

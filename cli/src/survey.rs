@@ -41,7 +41,7 @@ mod hosts;
 mod known;
 mod labels;
 mod list;
-mod manifests;
+pub(crate) mod manifests;
 mod objects;
 mod redacted;
 mod snapshot;

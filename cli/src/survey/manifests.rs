@@ -71,7 +71,8 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
     Ok(read)
 }
 
-fn text(file: &Path) -> anyhow::Result<String> {
+/// The text of a file, unless it is too long to be written by people.
+pub(crate) fn text(file: &Path) -> anyhow::Result<String> {
     let length = fs::metadata(file)?.len();
     if length > LONGEST {
         bail!("it has {length} bytes; {LONGEST} are the limit");
@@ -80,7 +81,7 @@ fn text(file: &Path) -> anyhow::Result<String> {
 }
 
 /// The manifests in a folder and the folders in it, in the order of their names.
-fn folder(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn folder(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut open = vec![(root.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {

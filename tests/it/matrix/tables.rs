@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use hostfit_cli::cases::{Case, Host, Proof};
+use jiff::civil::Date;
 use serde_json::json;
 
-use super::case::{Case, Proof};
-use super::{cases, hosts, judge, root};
+use super::{FOLDER, cases, root};
 
 /// The rows of a table, each by the names of its columns.
 fn table(name: &str) -> Vec<Vec<(String, String)>> {
@@ -26,25 +27,25 @@ fn field<'a>(row: &'a [(String, String)], name: &str) -> &'a str {
 #[track_caller]
 fn check(case: serde_json::Value) {
     let case: Case = serde_json::from_value(case).unwrap();
-    if let Err(trouble) = judge::check(&case) {
+    if let Err(trouble) = super::check(&case) {
         panic!("{:?}\n{trouble}", case.name);
     }
 }
 
-/// The day after a day of the tables (`2024-06-30`, or `2023-07` for the last of the month).
-fn day_after(day: &str) -> String {
-    let (year, rest) = day.split_once('-').unwrap();
-    let (month, day) = rest.split_once('-').unwrap_or((rest, "31"));
-    match (month, day) {
-        ("12", "31") => format!("{}-01-01", year.parse::<u16>().unwrap() + 1),
-        (_, "31") => format!("{year}-{:02}-01", month.parse::<u8>().unwrap() + 1),
-        _ => format!("{year}-{month}-{:02}", day.parse::<u8>().unwrap() + 1),
+/// A day of the tables (`2024-06-30`, or `2023-07` for the last of the month).
+fn day(written: &str) -> Date {
+    match written.len() {
+        7 => format!("{written}-01")
+            .parse::<Date>()
+            .unwrap()
+            .last_of_month(),
+        _ => written.parse().unwrap(),
     }
 }
 
 #[test]
 fn every_row_of_the_vendors_matrices_has_a_case() {
-    let cases = cases();
+    let cases: Vec<_> = cases().collect();
     let mut missing = Vec::new();
     for row in table("support.tsv") {
         let get = |name| field(&row, name).to_owned();
@@ -56,13 +57,14 @@ fn every_row_of_the_vendors_matrices_has_a_case() {
             "unsupported" => Some("HF502 Fail"),
             other => panic!("status {other}"),
         };
-        let about = |(_, case): &&(String, Case)| {
+        let about = |(_, case): &&(&str, &Case)| {
             let own = matches!(case.image.as_slice(), [one]
                 if matches!(&one.distro, Some((distro, Proof::Layers | Proof::Stated)) if *distro == image));
-            let [super::case::Host::Name(name)] = case.host.as_slice() else {
+            let [Host::Name(name)] = case.host.as_slice() else {
                 return false;
             };
-            let facts = hosts::named(name).unwrap_or_default();
+            let facts = FOLDER.world.host_facts(name).cloned();
+            let facts = facts.unwrap_or_default();
             let release = facts.get("osVersion").and_then(|it| it.as_str());
             let within =
                 |release: &str| release == version || release.starts_with(&format!("{version}."));
@@ -94,11 +96,15 @@ fn every_release_is_supported_until_its_last_day_and_not_after() {
             continue;
         }
         checked += 1;
-        let after = day_after(end);
+        let end = day(end);
         let matrix = json!({"rulePacks": ["eol"]});
         for (today, image, host) in [
             (end, "Pass", "Pass"),
-            (&after, "Warn (HF501 Warn)", "Warn (HF507 Warn)"),
+            (
+                end.tomorrow().unwrap(),
+                "Warn (HF501 Warn)",
+                "Warn (HF507 Warn)",
+            ),
         ] {
             check(json!({
                 "case": format!("image {id} {version} on {today}"), "today": today, "matrix": matrix,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// The files of an image. What is not written was looked for and is not there.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub(super) struct Written {
+pub struct Written {
     /// os-release: `debian 11`
     distro: Option<String>,
     /// `glibc 2.31`, `musl 1.2.5`
