@@ -6,7 +6,7 @@
 //!                World ┴─▶ Question ─evaluate, decide─▶ Answer: what differs from what is expected
 //! ```
 //!
-//! The tests of the project run those of `tests/cases/matrix`: one format, one reader.
+//! `hostfit test` runs people's cases, the project's own tests run those of `tests/cases/matrix`: one format, one reader.
 
 mod case;
 mod facts;

@@ -42,6 +42,7 @@ mod snapshot;
 mod style;
 mod survey;
 mod target;
+mod test;
 mod workloads;
 
 use exit::{Exit, Trouble};
@@ -63,25 +64,27 @@ enum Command {
     /// Judge the workloads of a cluster, a snapshot or manifests, or images.
     #[command(args_conflicts_with_subcommands = true)]
     Check(Box<Check>),
-    /// Everything that is judged, as a page for people (-o html) or for other programs.
-    Report(report::Args),
-    /// Is the install fine? What is not, and what to do about it.
-    Doctor(doctor::Args),
-    /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
-    Snapshot(snapshot::Args),
     /// Tell why a workload has its verdict, on what evidence, and what to do; or what a code means.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Explain(Box<explain::Args>),
     /// Show what fits where: images, workloads or base images by hosts.
     Matrix(Box<matrix::Args>),
-    /// Tell what hosts offer, who told it, and what nobody tells.
-    Nodes(nodes::Args),
-    /// Accept a finding of a workload until a date: prints a CompatException, or makes it.
-    Except(Box<except::Args>),
     /// Tell what breaks if other hosts take the place of these.
     Plan(plan::Args),
+    /// Tell what hosts offer, who told it, and what nobody tells.
+    Nodes(nodes::Args),
     /// Tell what is known of images, and from where.
     Images(images::Args),
+    /// Everything that is judged, as a page for people (-o html) or for other programs.
+    Report(report::Args),
+    /// Accept a finding of a workload until a date: prints a CompatException, or makes it.
+    Except(Box<except::Args>),
+    /// Judge cases of a matrix in a folder, before it is applied: is what is refused what you expect?
+    Test(test::Args),
+    /// Is the install fine? What is not, and what to do about it.
+    Doctor(doctor::Args),
+    /// Keep all that decides in a file, to be judged elsewhere or later with --snapshot.
+    Snapshot(snapshot::Args),
     /// The rules, hosts and tables that are built in.
     Catalog(catalog::Args),
     /// A script that completes commands and flags.
@@ -189,13 +192,14 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
         },
         Command::Explain(args) => blocking(explain::run(*args, &common)),
         Command::Matrix(args) => blocking(matrix::run(*args, &common)),
-        Command::Nodes(args) => blocking(nodes::run(args, &common)),
-        Command::Except(args) => blocking(except::run(*args, &common)),
         Command::Plan(args) => blocking(plan::run(args, &common)),
+        Command::Nodes(args) => blocking(nodes::run(args, &common)),
+        Command::Images(args) => blocking(images::run(args, &common)),
         Command::Report(args) => blocking(report::run(args, &common)),
+        Command::Except(args) => blocking(except::run(*args, &common)),
+        Command::Test(args) => blocking(test::run(args, &common)),
         Command::Doctor(args) => blocking(doctor::run(args, &common)),
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
-        Command::Images(args) => blocking(images::run(args, &common)),
         Command::Catalog(args) => catalog::run(&args),
         Command::Completion(args) => completion::run(&args, Args::command()),
         Command::Version => {

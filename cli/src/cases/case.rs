@@ -99,6 +99,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// The images that have to be read.
+    pub(crate) fn real_images(&self) -> impl Iterator<Item = &str> {
+        let images = self.image.iter();
+        images.filter_map(|image| image.detail.read.as_deref())
+    }
+
     /// The hosts on which the pod may land.
     pub(crate) fn fleet(&self, world: &World) -> Result<Fleet, String> {
         host::fleet(&self.host, world, &self.base)

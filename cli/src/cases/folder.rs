@@ -36,6 +36,18 @@ pub struct Located {
     pub case: Case,
 }
 
+impl Located {
+    /// The case as one that cannot be judged.
+    pub(crate) fn broken(self, why: String) -> Broken {
+        Broken {
+            file: self.file,
+            line: Some(self.line),
+            case: Some(self.case.name),
+            why,
+        }
+    }
+}
+
 /// Something that cannot be read, or not be judged.
 #[derive(Debug, Clone, Serialize)]
 pub struct Broken {

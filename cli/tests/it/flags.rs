@@ -21,6 +21,35 @@ fn what_is_misspelled_is_answered_with_the_nearest() {
 }
 
 #[test]
+fn help_lists_commands_in_the_order_in_which_people_need_them() {
+    let folder = Folder::new("help");
+    let help = check(&folder, &["--help"], 0, &[]);
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands: Vec<_> = commands
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let expected = [
+        "check",
+        "explain",
+        "matrix",
+        "plan",
+        "nodes",
+        "images",
+        "report",
+        "except",
+        "test",
+        "doctor",
+        "snapshot",
+        "catalog",
+        "completion",
+        "version",
+        "help",
+    ];
+    assert_eq!(commands, expected);
+}
+
+#[test]
 fn the_plugin_of_kubectl_names_itself_so() {
     let folder = Folder::new("plugin");
     let plugin = folder.0.join("kubectl-hostfit");

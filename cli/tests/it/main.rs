@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod api;
+mod cases;
 mod cluster;
 mod completion;
 mod doctor;

@@ -1,0 +1,387 @@
+//! `hostfit test DIR`: cases of a matrix.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::kit::{Folder, RHEL, check, hostfit, layout};
+
+/// The folder that the documentation explains.
+const DOCUMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/matrix");
+
+/// A folder of the files of the documentation, to be changed.
+fn documented(name: &str) -> Folder {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &to),
+                false => drop(fs::copy(entry.path(), to).unwrap()),
+            }
+        }
+    }
+    let folder = Folder::new(name);
+    copy(Path::new(DOCUMENTED), &folder.0.join("policy"));
+    folder
+}
+
+fn change(folder: &Folder, file: &str, from: &str, to: &str) {
+    let file = folder.0.join("policy").join(file);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{from:?} is missing in {text}");
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
+/// A file of cases beside the documented hosts and matrix.
+fn add(folder: &Folder, file: &str, text: &str) {
+    fs::write(folder.0.join("policy").join(file), text).unwrap();
+}
+
+#[test]
+fn the_documented_cases_are_judged_as_they_say() {
+    let folder = documented("documented");
+    let out = check(&folder, &["test", "policy"], 0, &[]);
+    assert_eq!(out, "11 as expected, 0 differ\n");
+    // What the page shows is what is there, and what comes.
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/testing.md");
+    let page = fs::read_to_string(page).unwrap();
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let file = folder.0.join("policy/cases/production.yaml");
+    let file = fs::read_to_string(file).unwrap();
+    assert!(file.starts_with(block("yaml")), "{file}");
+    let matrix = "matrices/production.yaml";
+    change(&folder, matrix, "mode: Enforce", "mode: Warn");
+    let run = ["test", "policy", "--run", "production.yaml"];
+    let out = check(&folder, &run, 1, &[]);
+    let shown = format!("$ hostfit {}\n{out}", run.join(" "));
+    assert_eq!(block("console"), shown);
+}
+
+#[test]
+fn a_matrix_that_says_something_else_than_expected_fails_case_by_case() {
+    let folder = documented("differs");
+    change(
+        &folder,
+        "matrices/production.yaml",
+        "mode: Enforce",
+        "mode: Warn",
+    );
+    change(
+        &folder,
+        "matrices/production.yaml",
+        "ubuntu], distroVersion",
+        "alpine], distroVersion",
+    );
+    let out = check(&folder, &["test", "policy"], 1, &[]);
+    let expected = "\
+DIFFERS  policy/cases/namespaces.yaml:5  a namespace of production: admission: expected refused, got warned HF101
+DIFFERS  policy/cases/production.yaml:6  RHEL 10 is refused where only old CPUs are left: admission: expected refused HF101, got warned HF101
+DIFFERS  policy/cases/production.yaml:25  Ubuntu 20.04 is refused by our own row: expected Fail (HF506 Fail), got Warn (HF501 Warn); \
+admission: expected refused HF506, got warned HF501; nothing says \"Base the image on ubi9\"
+DIFFERS  policy/cases/shop.yaml:15  from the last day of December on it may not: admission: expected refused, got warned HF101
+7 as expected, 4 differ
+next: the same with -o wide shows what was found
+";
+    assert_eq!(out, expected);
+    let wide = check(&folder, &["test", "policy", "-o", "wide"], 1, &[]);
+    assert!(wide.contains("         found: HF501 "), "{wide}");
+    check(
+        &folder,
+        &["test", "policy", "--run", "UBI 9"],
+        0,
+        &["1 as expected"],
+    );
+    check(
+        &folder,
+        &["test", "policy", "--run", "shop.yaml"],
+        1,
+        &["3 as expected, 1 differs"],
+    );
+    let says = ["none of the 11 cases in policy has \"sles\""];
+    check(&folder, &["test", "policy", "--run", "sles"], 2, &says);
+}
+
+#[test]
+fn programs_get_an_object_and_test_reports_a_suite_for_each_file() {
+    let folder = documented("reports");
+    change(
+        &folder,
+        "matrices/production.yaml",
+        "mode: Enforce",
+        "mode: Audit",
+    );
+    add(
+        &folder,
+        "broken.yaml",
+        "cases:\n- case: broken\n  imag: rhel 10 (layers)\n",
+    );
+    let json = check(&folder, &["test", "policy", "-o", "json"], 2, &[]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["kind"], "Test");
+    let summary = &json["summary"];
+    assert_eq!(summary["as_expected"].as_u64(), Some(3), "{summary}");
+    assert_eq!(summary["differ"].as_u64(), Some(8), "{summary}");
+    assert_eq!(summary["broken"].as_u64(), Some(1), "{summary}");
+    let first = &json["cases"][0];
+    assert_eq!(first["file"], "policy/cases/namespaces.yaml");
+    assert_eq!(first["line"], 5);
+    assert_eq!(first["as_expected"], false);
+    assert_eq!(first["differences"][0]["what"], "admission");
+    assert_eq!(first["differences"][0]["got"], "ignored");
+    assert_eq!(json["broken"][0]["case"], "broken");
+    let junit = check(&folder, &["test", "policy", "-o", "junit"], 2, &[]);
+    for part in [
+        "tests=\"12\" skipped=\"0\" failures=\"8\" errors=\"1\"",
+        "<testsuite name=\"policy/cases/shop.yaml\" tests=\"4\" skipped=\"0\" errors=\"0\" failures=\"2\">",
+        "<testcase name=\"UBI 9 is at home here\" classname=\"policy/cases/production.yaml\"",
+        "file=\"policy/cases/namespaces.yaml\" line=\"5\"",
+        "message=\"admission: expected refused, got ignored\"",
+        "message=\"there is no field &quot;imag&quot;; did you mean &quot;image&quot;?\"",
+    ] {
+        assert!(junit.contains(part), "{part} is missing:\n{junit}");
+    }
+    check(&folder, &["test", "policy", "-o", "html"], 2, &["-o junit"]);
+}
+
+#[test]
+fn what_is_broken_is_named_with_its_line_and_the_rest_is_judged() {
+    let folder = documented("broken");
+    let case = |more: &str| {
+        let case = "image: rhel 10 (layers)\n  host: workers\n  expect: Pass\n";
+        format!("cases:\n- case: one\n  {case}  {more}\n- case: good\n  {case}")
+    };
+    let broken = |file: &str, text: &str, says: &str| {
+        add(&folder, file, text);
+        let says = [&format!("error: policy/{file}:{says}"), "as expected"];
+        check(&folder, &["test", "policy"], 2, &says);
+        fs::remove_file(folder.0.join("policy").join(file)).unwrap();
+    };
+    let one = |more: &str, says: &str| {
+        broken("x.yaml", &case(more), &format!("2: case \"one\": {says}"));
+    };
+    one(
+        "nmaespace: shop",
+        "there is no field \"nmaespace\"; did you mean \"namespace\"?",
+    );
+    one("today: tomorrow", "today: \"tomorrow\" is not like 2026-");
+    one(
+        "matrix: prodution",
+        "matrix: there is no SupportMatrix prodution here; did you mean production?",
+    );
+    one(
+        "matrix: ../absent.yaml",
+        "matrix: policy/../absent.yaml: No such file",
+    );
+    one(
+        "matrix: {rule: []}",
+        "matrix: spec.rule: there is no field \"rule\"; did you mean \"rules\"?",
+    );
+    one(
+        "matrix: {rules: [{name: r, image: {distor: rhel}, verdict: Unsupported}]}",
+        "matrix: row \"r\": image has no fact \"distor\"; did you mean \"distro\"?",
+    );
+    one(
+        "admission: refused HF10l",
+        "admission: there is no finding \"HF10l\"; did you mean HF101?",
+    );
+    one(
+        "admission: denied",
+        "admission: \"denied\" is no answer: write one of ignored, admitted, warned, refused",
+    );
+    one(
+        "excepted: HF010",
+        "excepted: there is no finding \"HF010\"; did you mean HF110?",
+    );
+    one("pod: {nodeSelectr: {a: b}}", "pod.nodeSelectr is no field");
+    let replaced = |from: &str, to: &str, says: &str| {
+        let text = case("silent: nothing").replacen(from, to, 1);
+        broken("x.yaml", &text, &format!("2: case \"one\": {says}"));
+    };
+    replaced(
+        "expect: Pass",
+        "expect: Fails",
+        "expect: \"Fails\" is no verdict",
+    );
+    replaced(
+        "expect: Pass",
+        "expect: Fail (HF10l Fail)",
+        "expect: there is no finding \"HF10l\"; did you mean HF101?",
+    );
+    replaced(
+        "(layers)",
+        "(layer)",
+        "there is no word \"layer\"; did you mean \"layers\"?",
+    );
+    replaced(
+        "rhel 10 (layers)",
+        "rhel 10",
+        "image: \"rhel 10\" is neither like \"rhel 10 (layers)\" nor a reference",
+    );
+    replaced(
+        "host: workers",
+        "host: worker",
+        "host: there is no HostProfile worker here; did you mean workers?",
+    );
+    replaced(
+        "host: workers",
+        "host: builtin/rhel9",
+        "host: there is no host builtin/rhel9: did you mean builtin/rhel-9?",
+    );
+    replaced(
+        "host: workers",
+        "host: {like: workers, cpulevel: 2}",
+        "host: cpulevel is no fact of a host; did you mean cpuLevel?",
+    );
+    replaced(
+        "host: workers",
+        "host: {like: workers, osVersion: 9.4}",
+        "host: osVersion is read as a number (5.10 is 5.1): put it in quotes",
+    );
+    broken("x.yaml", "cases:\n- case: [\n", "");
+    broken("x.yaml", "cases: []\n", "1: it has no case");
+    broken(
+        "x.yaml",
+        "case:\n- image: rhel 10 (layers)\n",
+        "1: it is neither an object of Kubernetes",
+    );
+    let object = "apiVersion: hostfit.dev/v1alpha1\nmetadata: {name: x, namespace: shop}\n";
+    let after = format!("---\napiVersion: v1\nkind: ConfigMap\n---\n{object}");
+    broken(
+        "x.yaml",
+        &format!("{after}kind: SupportMatrx\n"),
+        "5: hostfit.dev has no kind \"SupportMatrx\"; did you mean SupportMatrix?",
+    );
+    broken(
+        "x.yaml",
+        &format!("{after}kind: CompatException\nspec: {{code: [HF101]}}\n"),
+        "5: CompatException x: spec.code: there is no field \"code\"; did you mean \"codes\"?",
+    );
+    broken(
+        "x.yaml",
+        &format!("{after}kind: HostProfile\nspec: {{facts: {{os: rhel}}, nodeLabel: {{a: b}}}}\n"),
+        "5: HostProfile x: spec.nodeLabel: there is no field \"nodeLabel\"; did you mean \"nodeLabels\"?",
+    );
+    broken(
+        "x.yaml",
+        &fs::read_to_string(folder.0.join("policy/hosts.yaml")).unwrap(),
+        "2: HostProfile workers stands in another file, too",
+    );
+}
+
+#[test]
+fn without_its_matrix_no_case_is_judged() {
+    let folder = documented("no-matrix");
+    change(
+        &folder,
+        "matrices/production.yaml",
+        "host: {os: rhel}",
+        "host: {sytem: rhel}",
+    );
+    let says = [
+        "error: policy/matrices/production.yaml:2: SupportMatrix production: row \"only-our-bases\": host has no fact \"sytem\"",
+        "SupportMatrix production cannot be read (and 10 more cases)",
+        "0 as expected, 0 differ, 12 broken",
+    ];
+    check(&folder, &["test", "policy"], 2, &says);
+}
+
+#[test]
+fn a_folder_without_cases_is_told_what_one_looks_like_and_that_is_true() {
+    let folder = Folder::new("no-cases");
+    fs::create_dir_all(folder.0.join("policy")).unwrap();
+    let empty = ["test", "policy"];
+    let output = hostfit(&folder, &empty);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("there is no case in policy"), "{error}");
+    let example = error.split_once("\n\n").unwrap().1;
+    add(&folder, "cases.yaml", example);
+    check(&folder, &empty, 0, &["1 as expected, 0 differ"]);
+    check(&folder, &["test", "nowhere"], 2, &["read nowhere"]);
+    let file = ["test", "policy/cases.yaml"];
+    check(&folder, &file, 2, &["policy/cases.yaml is no folder"]);
+}
+
+#[test]
+fn real_images_are_read_and_what_cannot_be_read_is_no_pass() {
+    let folder = Folder::new("real-images");
+    layout(&folder.0.join("policy/images/search"), RHEL);
+    let text = "\
+cases:
+- case: an image on disk
+  image: oci:images/search:one
+  host: {like: builtin/rhel-9, cpuLevel: 2}
+  expect: Fail (HF101 Fail)
+  says: etc/os-release
+- case: the same, by another name, as an init container
+  image: [debian 13 (layers), {read: \"oci:images/search:one\", reference: registry.example/shop/search, role: init}]
+  host: {like: builtin/rhel-9, cpuLevel: 2}
+  matrix: {rules: [{name: search, image: {repository: registry.example/shop/search}, verdict: Supported}]}
+  expect: Pass
+- case: an image that no registry serves
+  image: 127.0.0.1:1/shop/search:4.1
+  host: builtin/rhel-9
+  expect: Pass
+- case: a layout that is not there
+  image: oci:images/absent
+  host: builtin/rhel-9
+  expect: Pass
+";
+    add(&folder, "cases.yaml", text);
+    let test = ["test", "policy", "--no-cache"];
+    let says = [
+        "2 as expected, 1 differs, 1 broken",
+        "policy/cases.yaml:12  an image that no registry serves: expected Pass, got Unknown (HF907 Unknown)",
+        "error: policy/cases.yaml:16: case \"a layout that is not there\": image: ",
+    ];
+    check(&folder, &test, 2, &says);
+    let both = [&test[..], &["--run", "registry"]].concat();
+    check(&folder, &both, 1, &["0 as expected, 1 differs"]);
+    let contradiction = "\
+cases:
+- case: contradiction
+  image: {read: \"oci:images/search:one\", base: \"debian:12\"}
+  host: builtin/rhel-9
+  expect: Pass
+";
+    add(&folder, "cases.yaml", contradiction);
+    check(&folder, &test, 2, &["beside it only reference, role"]);
+}
+
+#[test]
+fn without_a_day_of_their_own_cases_are_judged_as_of_the_one_that_is_asked_for() {
+    let folder = Folder::new("as-of");
+    fs::create_dir_all(folder.0.join("policy")).unwrap();
+    let text = "\
+cases:
+- case: supported until its end
+  image: ubuntu 20.04 (layers)
+  host: builtin/ubuntu-24.04
+  expect: Pass
+- case: the matrix that stands in a file
+  image: ubuntu 24.04 (layers)
+  host: file:hosts/all.yaml
+  matrix: none.yaml
+  expect: Fail (HF506 Fail)
+  admission: refused HF506
+  hosts: 0/2
+";
+    add(&folder, "cases.yaml", text);
+    fs::create_dir_all(folder.0.join("policy/hosts")).unwrap();
+    let hosts = fs::read_to_string(Path::new(DOCUMENTED).join("hosts.yaml")).unwrap();
+    add(&folder, "hosts/all.yaml", &hosts);
+    let matrix = "apiVersion: hostfit.dev/v1alpha1\nkind: SupportMatrix\nmetadata: {name: none}\n\
+                  spec: {mode: Enforce, namespaceSelector: {matchLabels: {a: b}}, \
+                  rules: [{name: none, image: {distro: ubuntu}, verdict: Unsupported}]}\n";
+    add(&folder, "none.yaml", matrix);
+    let as_of = |day| ["test", "policy", "--as-of", day];
+    check(&folder, &as_of("2025-01-01"), 0, &["2 as expected"]);
+    let says = ["expected Pass, got Warn (HF501 Warn)", "1 as expected"];
+    check(&folder, &as_of("2026-01-01"), 1, &says);
+}
