@@ -16,6 +16,7 @@ mod host;
 mod image;
 mod judge;
 mod strict;
+mod workload;
 mod world;
 
 pub use case::{Admission, Case, Expect, Host, Matrix, Namespace, RuntimeClass};

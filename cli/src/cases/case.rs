@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use hostfit_crds::workload::PodSpec;
 use hostfit_engine::finding::{CellVerdict, Code, nearest};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::verdict::Verdict;
@@ -55,8 +56,11 @@ pub struct Case {
     /// Today's date: ends of support and of exceptions count from then.
     #[serde(default)]
     pub today: Option<String>,
-    /// The images of the pod, containers first.
-    #[serde(deserialize_with = "one_or_many")]
+    /// A workload whose manifest is in the folder: `deploy/search`.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// The images of the pod, containers first; of a workload, what they are.
+    #[serde(default, deserialize_with = "one_or_many")]
     pub image: Vec<Image>,
     /// The hosts on which the pod may land.
     #[serde(deserialize_with = "one_or_many")]
@@ -64,10 +68,10 @@ pub struct Case {
     /// The SupportMatrices that hold, instead of those that select the namespace.
     #[serde(default, deserialize_with = "one_or_many")]
     pub matrix: Vec<Matrix>,
-    /// The pod's namespace.
+    /// The pod's namespace; if absent, that of its workload.
     #[serde(default)]
-    pub namespace: Namespace,
-    /// The pod's labels.
+    pub namespace: Option<Namespace>,
+    /// The pod's labels; if there are none, those of its workload.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// More of the pod's spec: nodeSelector, tolerations, runtimeClassName, …
@@ -96,6 +100,9 @@ pub struct Case {
     /// The folder in which its paths begin.
     #[serde(skip)]
     pub(super) base: PathBuf,
+    /// The pod that its workload makes.
+    #[serde(skip)]
+    pub(super) made: Option<PodSpec>,
 }
 
 impl Case {
@@ -103,6 +110,11 @@ impl Case {
     pub(crate) fn real_images(&self) -> impl Iterator<Item = &str> {
         let images = self.image.iter();
         images.filter_map(|image| image.detail.read.as_deref())
+    }
+
+    /// The namespace of the pod.
+    pub(super) fn place(&self) -> Namespace {
+        self.namespace.clone().unwrap_or_default()
     }
 
     /// The hosts on which the pod may land.

@@ -106,6 +106,13 @@ impl Folder {
                 folder.file(&file);
             }
         }
+        let world = &folder.world;
+        for mut located in std::mem::take(&mut folder.cases) {
+            match located.case.resolve(world) {
+                Ok(()) => folder.cases.push(located),
+                Err(why) => folder.broken.push(located.broken(why)),
+            }
+        }
         Ok(folder)
     }
 

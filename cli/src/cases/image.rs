@@ -165,7 +165,7 @@ impl TryFrom<Value> for Image {
 }
 
 impl Image {
-    fn of_text(text: String) -> Result<Self, String> {
+    pub(super) fn of_text(text: String) -> Result<Self, String> {
         if let Some((distro, proof)) = text.strip_suffix(')').and_then(|it| it.split_once(" (")) {
             let proof =
                 serde_json::from_value(proof.into()).map_err(|it| format!("image: {it}"))?;
@@ -197,6 +197,15 @@ impl Image {
 }
 
 impl Detail {
+    /// Whether something is written of what the pod does with it.
+    pub(super) fn says_of_pod(&self) -> bool {
+        self.reference.is_some()
+            || self.role != Role::default()
+            || !self.container.is_empty()
+            || !self.pod_env.is_empty()
+            || self.gpu
+    }
+
     /// Whether nothing is written of what an image is.
     fn says_nothing(&self) -> bool {
         // What every field is unless it is written.

@@ -73,7 +73,7 @@ impl Question {
             }
         };
         let exceptions = world.exceptions();
-        let exceptions = exceptions.of(&case.namespace.name, &case.labels, now);
+        let exceptions = exceptions.of(&case.place().name, &case.labels, now);
         Ok(Self {
             workload,
             facts,
@@ -267,6 +267,9 @@ fn classes(written: &[RuntimeClass]) -> Result<RuntimeClasses, String> {
 fn workload(case: &Case) -> Result<Workload, String> {
     for code in &case.excepted {
         code_of("excepted", code)?;
+    }
+    if let Some(made) = &case.made {
+        return Ok(made.clone().into());
     }
     let mut spec = case.pod.clone().unwrap_or_default();
     for (index, image) in case.image.iter().enumerate() {

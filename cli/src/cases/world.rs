@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::case::{Case, Matrix, Namespace};
 use super::{folder, host, strict};
+use crate::survey::{Declared, manifests};
 
 /// The label that every namespace has, by Kubernetes.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -36,6 +37,8 @@ pub struct World {
     /// Facts of HostProfiles by their names, with labels and taints of their nodes.
     hosts: BTreeMap<String, Map<String, Value>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// What makes pods.
+    pub(super) workloads: Vec<Declared>,
 }
 
 impl World {
@@ -48,6 +51,9 @@ impl World {
             return self.namespace(object);
         }
         if api.split('/').next() != Some(names::GROUP) {
+            let declared = manifests::declared(&object, "", None);
+            let declared = declared.map_err(|error| format!("{error:#}"))?;
+            self.workloads.extend(declared);
             return Ok(());
         }
         let ours = strict::kinds();
@@ -171,7 +177,7 @@ impl World {
         if let Some((_, error)) = errors.into_iter().next() {
             return Err(format!("matrix: {error}"));
         }
-        Ok(policies.judge(&self.labels(&case.namespace)))
+        Ok(policies.judge(&self.labels(&case.place())))
     }
 
     /// Matrices that a case names: they hold, whatever namespaces they select.

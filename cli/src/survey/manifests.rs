@@ -159,40 +159,53 @@ impl Read {
             }
             return failed.map_or(Ok(()), Err);
         }
-        let object = Value::Object(object);
-        let (pod, pod_labels) = match pod(&object).with_context(|| named(&object))? {
-            Some(pod) => pod,
-            // Settings of Helm and others have no kind, and are no manifests.
-            None => return Ok(()),
-        };
-        let metadata = |name: &str| object.pointer(&format!("/metadata/{name}"));
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        let name = text(metadata("name")).or_else(|| text(metadata("generateName")));
-        let name = name.ok_or_else(|| anyhow!("{} has no metadata.name", named(&object)))?;
-        if name.contains("{{") || images(&object).any(|it| it.contains("{{")) {
-            bail!("{}: {}", named(&object), template());
-        }
-        let labels = metadata("labels").cloned().unwrap_or_default();
-        let target = TargetRef {
-            api_version: text(object.get("apiVersion")).unwrap_or_default(),
-            kind: text(object.get("kind")).unwrap_or_default(),
-            name,
-            uid: String::new(),
-        };
-        let place = text(metadata("namespace"));
-        self.objects.workloads.push(Declared {
-            namespace: place
-                .or_else(|| namespace.map(str::to_owned))
-                .unwrap_or_else(|| "default".to_owned()),
-            target,
-            generation: None,
-            labels: serde_json::from_value(labels).unwrap_or_default(),
-            pod_labels,
-            file: Some(file.to_owned()),
-            pod,
-        });
+        let declared = declared(&Value::Object(object), file, namespace)?;
+        self.objects.workloads.extend(declared);
         Ok(())
     }
+}
+
+/// The workload that an object is; nothing if it makes no pods.
+///
+/// # Errors
+///
+/// If it should make some, and cannot be read.
+pub(crate) fn declared(
+    object: &Value,
+    file: &str,
+    namespace: Option<&str>,
+) -> anyhow::Result<Option<Declared>> {
+    let (pod, pod_labels) = match pod(object).with_context(|| named(object))? {
+        Some(pod) => pod,
+        // Settings of Helm and others have no kind, and are no manifests.
+        None => return Ok(None),
+    };
+    let metadata = |name: &str| object.pointer(&format!("/metadata/{name}"));
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let name = text(metadata("name")).or_else(|| text(metadata("generateName")));
+    let name = name.ok_or_else(|| anyhow!("{} has no metadata.name", named(object)))?;
+    if name.contains("{{") || images(object).any(|it| it.contains("{{")) {
+        bail!("{}: {}", named(object), template());
+    }
+    let labels = metadata("labels").cloned().unwrap_or_default();
+    let target = TargetRef {
+        api_version: text(object.get("apiVersion")).unwrap_or_default(),
+        kind: text(object.get("kind")).unwrap_or_default(),
+        name,
+        uid: String::new(),
+    };
+    let place = text(metadata("namespace"));
+    Ok(Some(Declared {
+        namespace: place
+            .or_else(|| namespace.map(str::to_owned))
+            .unwrap_or_else(|| "default".to_owned()),
+        target,
+        generation: None,
+        labels: serde_json::from_value(labels).unwrap_or_default(),
+        pod_labels,
+        file: Some(file.to_owned()),
+        pod,
+    }))
 }
 
 /// What an error calls an object.

@@ -23,7 +23,7 @@ fn documented(name: &str) -> Folder {
             }
         }
     }
-    let folder = Folder::new(name);
+    let folder = Folder::new(&format!("cases-{name}"));
     copy(Path::new(DOCUMENTED), &folder.0.join("policy"));
     folder
 }
@@ -310,7 +310,7 @@ fn a_folder_without_cases_is_told_what_one_looks_like_and_that_is_true() {
 
 #[test]
 fn real_images_are_read_and_what_cannot_be_read_is_no_pass() {
-    let folder = Folder::new("real-images");
+    let folder = Folder::new("cases-real-images");
     layout(&folder.0.join("policy/images/search"), RHEL);
     let text = "\
 cases:
@@ -355,8 +355,74 @@ cases:
 }
 
 #[test]
+fn workloads_are_judged_as_their_manifests_make_them() {
+    let folder = documented("workloads");
+    let manifest = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: search, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: search}}
+    spec:
+      nodeSelector: {pool: old}
+      initContainers: [{name: init, image: 127.0.0.1:1/shop/init:1}]
+      containers: [{name: search, image: 127.0.0.1:1/shop/search:4.1}]
+";
+    add(&folder, "search.yaml", manifest);
+    let text = "\
+matrix: production
+today: 2026-11-28
+cases:
+- case: the exception accepts it by its labels, in its namespace
+  workload: deploy/search
+  image: [rhel 10 (layers), rhel 9 (layers)]
+  host: {like: old-workers, nodeLabels: {pool: old}}
+  expect: Pass
+  excepted: HF101
+- case: with other labels it does not
+  workload: shop/deployment/search
+  labels: {app: other}
+  image: [rhel 10 (layers), rhel 9 (layers)]
+  host: {like: old-workers, nodeLabels: {pool: old}}
+  expect: Fail (HF101 Fail)
+  admission: refused
+- case: its node selector counts
+  workload: deploy/search
+  image: [rhel 10 (layers), rhel 9 (layers)]
+  host: old-workers
+  expect: Unknown (HF909 Unknown)
+- case: its images are asked for where nothing says what they are
+  workload: deploy/search
+  host: {like: old-workers, nodeLabels: {pool: old}}
+  expect: Unknown (HF907 Unknown)
+- case: nothing of that name
+  workload: deploy/serch
+  host: workers
+  expect: Pass
+- case: one of two
+  workload: deploy/search
+  image: rhel 10 (layers)
+  host: workers
+  expect: Pass
+- case: nothing at all
+  host: workers
+  expect: Pass
+";
+    add(&folder, "workloads.yaml", text);
+    let says = [
+        "4 as expected, 0 differ, 3 broken",
+        "workloads.yaml:26: case \"nothing of that name\": workload: no manifest here makes deploy/serch; did you mean deploy/search?",
+        "deploy/search has 2 images: write one for each, in this order, or none: 127.0.0.1:1/shop/search:4.1, 127.0.0.1:1/shop/init:1",
+        "it has neither image nor workload",
+    ];
+    let run = ["test", "policy", "--no-cache", "--run", "workloads.yaml"];
+    check(&folder, &run, 2, &says);
+}
+
+#[test]
 fn without_a_day_of_their_own_cases_are_judged_as_of_the_one_that_is_asked_for() {
-    let folder = Folder::new("as-of");
+    let folder = Folder::new("cases-as-of");
     fs::create_dir_all(folder.0.join("policy")).unwrap();
     let text = "\
 cases:
