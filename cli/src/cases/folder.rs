@@ -100,9 +100,10 @@ impl Folder {
         let mut folder = Self::default();
         folder.world.now = now;
         for file in manifests::folder(root)? {
-            // The index of an OCI image layout is no file of ours.
+            // The index of an OCI image layout is no file of ours, and neither are the settings of other programs.
             let is_image = file.with_file_name("oci-layout").exists();
-            if !is_image {
+            let name = file.file_name().unwrap_or_default();
+            if !is_image && !name.to_string_lossy().starts_with('.') {
                 folder.file(&file);
             }
         }
@@ -149,32 +150,40 @@ impl Folder {
 
     fn cases_of(&mut self, path: &Path, line: u32, lines: &[u32], object: Map<String, Value>) {
         let file = path.display().to_string();
-        let broken = |line, case, why: &dyn fmt::Display| Broken {
+        let broken = |line, case, why| Broken {
             file: file.clone(),
             line: Some(line),
             case,
-            why: strict::told(&why.to_string()),
+            why,
         };
-        let mut head: Head = match serde_json::from_value(Value::Object(object)) {
+        let object = Value::Object(object);
+        let mut head: Head = match serde_json::from_value(object.clone()) {
             Ok(head) => head,
-            Err(error) => return self.broken.push(broken(line, None, &error)),
+            Err(error) => {
+                let why = strict::told(&error.to_string(), &object);
+                return self.broken.push(broken(line, None, why));
+            }
         };
         let base = path.parent().map(Path::to_owned).unwrap_or_default();
         let written = std::mem::take(&mut head.cases);
         if written.is_empty() {
-            self.broken.push(broken(line, None, &"it has no case"));
+            self.broken
+                .push(broken(line, None, "it has no case".to_owned()));
         }
         for (index, written) in written.into_iter().enumerate() {
             let line = lines.get(index).copied().unwrap_or(line);
             let name = written.get("case").and_then(Value::as_str);
             let name = name.map(str::to_owned);
-            match serde_json::from_value::<Case>(written) {
+            match serde_json::from_value::<Case>(written.clone()) {
                 Ok(case) => self.cases.push(Located {
                     file: file.clone(),
                     line,
                     case: head.complete(case, base.clone()),
                 }),
-                Err(error) => self.broken.push(broken(line, name, &error)),
+                Err(error) => {
+                    let why = strict::told(&error.to_string(), &written);
+                    self.broken.push(broken(line, name, why));
+                }
             }
         }
     }

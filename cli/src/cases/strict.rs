@@ -8,8 +8,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What serde says of a name that is none, in our words and with the nearest name; anything else as it is.
-pub(super) fn told(error: &str) -> String {
+/// What serde says of what was written, in our words: of a name that is none, with the nearest one; of a text that YAML
+/// takes for something else, with its field. Anything else as it is.
+pub(super) fn told(error: &str, written: &Value) -> String {
+    if error.ends_with("expected a string") {
+        let mut fields = written.as_object().into_iter().flatten();
+        let is_no_text = |(_, value): &(_, &Value)| value.is_boolean() || value.is_number();
+        return match fields.find(is_no_text) {
+            Some((field, value)) => format!("{field} is read as {value}: put it in quotes"),
+            None => format!("{error}: put it in quotes"),
+        };
+    }
     let mut parts = error.split('`');
     let what = match parts.next().unwrap_or_default() {
         before if before.ends_with("unknown field ") => "field",
@@ -140,8 +149,8 @@ mod tests {
             host: Option<u8>,
         }
         let read = |value: Value| {
-            let error = serde_json::from_value::<Two>(value).unwrap_err();
-            told(&error.to_string())
+            let error = serde_json::from_value::<Two>(value.clone()).unwrap_err();
+            told(&error.to_string(), &value)
         };
         let near = "there is no field \"imag\"; did you mean \"image\"?";
         assert_eq!(read(json!({"imag": 1})), near);

@@ -190,6 +190,11 @@ fn what_is_broken_is_named_with_its_line_and_the_rest_is_judged() {
         "admission: refused HF10l",
         "admission: there is no finding \"HF10l\"; did you mean HF101?",
     );
+    one("hosts: 1", "hosts is read as 1: put it in quotes");
+    one(
+        "labels: {version: 4}",
+        "invalid type: integer `4`, expected a string: put it in quotes",
+    );
     one(
         "admission: denied",
         "admission: \"denied\" is no answer: write one of ignored, admitted, warned, refused",
@@ -334,6 +339,11 @@ cases:
   expect: Pass
 ";
     add(&folder, "cases.yaml", text);
+    add(
+        &folder,
+        ".gitlab-ci.yml",
+        "matrix: {script: hostfit test .}\n",
+    );
     let test = ["test", "policy", "--no-cache"];
     let says = [
         "2 as expected, 1 differs, 1 broken",
