@@ -268,6 +268,14 @@ pub(crate) struct Plan {
     pub(crate) fixed: Vec<Move>,
     /// It cannot be told whether they would fit.
     pub(crate) cannot_tell: Vec<Move>,
+    /// They do not fit now, and would not, for the same reasons.
+    pub(crate) still_fails: Vec<Move>,
+    /// They would run, with a warning that is not there now.
+    pub(crate) new_warnings: Vec<Move>,
+    /// They are unsupported now, and of `to` no matrix speaks: that mends nothing.
+    pub(crate) in_no_matrix: Vec<Move>,
+    /// They would not land on `to`: labels that are declared of it keep them away.
+    pub(crate) elsewhere: Vec<Move>,
     /// What to mend first: what mends most.
     pub(crate) order_of_work: Vec<Work>,
 }
@@ -289,8 +297,9 @@ pub(crate) struct Move {
     pub(crate) target: Arc<Target>,
     #[serde(serialize_with = "cell")]
     pub(crate) before: CellVerdict,
-    #[serde(serialize_with = "cell")]
-    pub(crate) after: CellVerdict,
+    /// Absent where it would not land there.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cell_if_any")]
+    pub(crate) after: Option<CellVerdict>,
     /// On `to`; of what is fixed, on `from`.
     pub(crate) findings: Vec<Arc<Finding>>,
 }
@@ -330,6 +339,24 @@ impl Document {
     }
 }
 
+impl Plan {
+    /// What becomes of workloads, in the order in which people want to know.
+    pub(crate) fn sections(&self) -> [(&'static str, &[Move]); 7] {
+        [
+            ("Breaks", &self.breaks),
+            ("Still fails", &self.still_fails),
+            ("Cannot tell", &self.cannot_tell),
+            ("New warning", &self.new_warnings),
+            (
+                "In no matrix then, unsupported now: not mended",
+                &self.in_no_matrix,
+            ),
+            ("Fixed by the move", &self.fixed),
+            ("Goes elsewhere", &self.elsewhere),
+        ]
+    }
+}
+
 impl Summary {
     /// Counts verdicts.
     pub(crate) fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
@@ -363,6 +390,13 @@ fn shown<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::O
 
 fn verdict<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(verdict.as_str())
+}
+
+fn cell_if_any<S: Serializer>(
+    verdict: &Option<CellVerdict>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    verdict.map(CellVerdict::as_str).serialize(serializer)
 }
 
 fn cell<S: Serializer>(verdict: &CellVerdict, serializer: S) -> Result<S::Ok, S::Error> {

@@ -204,6 +204,10 @@ fn table(
         ("STILL FAILS", Fate::StillFails),
         ("CANNOT TELL", Fate::Unknown),
         ("NEW WARNING", Fate::NewWarning),
+        (
+            "IN NO MATRIX (unsupported now; that nobody speaks of it then mends nothing)",
+            Fate::Unspoken,
+        ),
         ("FIXED", Fate::Fixed),
         ("GOES ELSEWHERE", Fate::Elsewhere),
     ];
@@ -265,6 +269,11 @@ fn counts(plan: &Plan<usize>) {
         ),
         said(Fate::Breaks, "breaks", "break"),
         said(Fate::StillFails, "still fails", "still fail"),
+        said(
+            Fate::Unspoken,
+            "is in no matrix then",
+            "are in no matrix then",
+        ),
         said(Fate::Fixed, "is fixed", "are fixed"),
         said(Fate::Unknown, "cannot be told", "cannot be told"),
         said(Fate::Elsewhere, "goes elsewhere", "go elsewhere"),

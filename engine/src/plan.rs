@@ -8,6 +8,7 @@ use crate::finding::{CellVerdict, Code};
 use crate::host::{Host, HostFact};
 use crate::image::ImageFacts;
 use crate::matrix::{Knowledge, evaluate_on};
+use crate::policy::{Response, Rules};
 use crate::verdict::{Judgement, Reason, User};
 use crate::workload::Workload;
 
@@ -53,6 +54,8 @@ pub enum Fate {
     NewWarning,
     /// It runs, with the warnings of before.
     Warns,
+    /// It failed for want of a vendor's support, and of what comes no matrix speaks: nothing is found, and nothing mended.
+    Unspoken,
     /// It failed, and will not any more.
     Fixed,
     /// Nothing speaks against it.
@@ -63,12 +66,13 @@ pub enum Fate {
 
 impl Fate {
     /// Every fate, worst first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Breaks,
         Self::StillFails,
         Self::Unknown,
         Self::NewWarning,
         Self::Warns,
+        Self::Unspoken,
         Self::Fixed,
         Self::Fits,
         Self::Elsewhere,
@@ -82,7 +86,8 @@ pub struct Moved {
     pub fate: Fate,
     /// The worst that is found on the new hosts; `None` where it does not land there.
     pub after: Option<CellVerdict>,
-    /// What the fate rests on, worst first: what fails or warns newly, what still does, what cannot be told, or what failed.
+    /// What the fate rests on, worst first: what fails or warns newly, what still does, what cannot be told, what failed, or
+    /// of which no matrix speaks.
     pub reasons: Vec<Reason>,
 }
 
@@ -120,8 +125,50 @@ impl Move<'_> {
             });
         }
         let on = |host| evaluate_on(workload, facts, host, knowledge);
-        Some(compare(on(self.from), on(self.to)))
+        let moved = compare(on(self.from), on(self.to));
+        let unspoken = match moved.fate {
+            Fate::Fixed => unspoken(&moved.reasons, workload, facts, self.to, knowledge),
+            _ => Vec::new(),
+        };
+        Some(match unspoken.is_empty() {
+            true => moved,
+            false => Moved {
+                fate: Fate::Unspoken,
+                reasons: unspoken,
+                ..moved
+            },
+        })
     }
+}
+
+/// What no matrix speaks of on the new host, of those whom a vendor does not support on the old one. A table that ends
+/// mends nothing, whatever the policy says of pairs beyond it.
+fn unspoken<F: Borrow<Fact<ImageFacts>>>(
+    failed: &[Reason],
+    workload: &Workload,
+    facts: &[F],
+    to: &Host,
+    knowledge: &Knowledge<'_>,
+) -> Vec<Reason> {
+    let failed = failed.iter().filter(|it| it.finding.code == Code::HF502);
+    let failed: BTreeSet<&User> = failed.flat_map(|reason| &reason.users).collect();
+    if failed.is_empty() {
+        return Vec::new();
+    }
+    let rules = Rules {
+        outside_matrix: Response::Warn,
+        ..knowledge.rules.clone()
+    };
+    let minding = Knowledge {
+        rules: &rules,
+        exceptions: &[],
+        ..*knowledge
+    };
+    let reasons = evaluate_on(workload, facts, to, &minding).reasons;
+    let reasons = reasons.into_iter().filter(|reason| {
+        reason.finding.code == Code::HF508 && reason.users.iter().any(|user| failed.contains(user))
+    });
+    reasons.collect()
 }
 
 /// What becomes of a workload, by what is found on one host now and on the other one later.

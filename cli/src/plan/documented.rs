@@ -56,7 +56,7 @@ pub(super) fn documented(
             .map(|(index, Moved { after, reasons, .. })| document::Move {
                 target: target(*index),
                 before: worst_before(*index).unwrap_or(CellVerdict::Unknown),
-                after: after.unwrap_or(CellVerdict::Unknown),
+                after: *after,
                 findings: reasons
                     .iter()
                     .map(|it| Arc::new(builder.finding(it, true)))
@@ -70,6 +70,8 @@ pub(super) fn documented(
         moves(Fate::Fixed),
         moves(Fate::Unknown),
     );
+    let (still_fails, new_warnings) = (moves(Fate::StillFails), moves(Fate::NewWarning));
+    let (in_no_matrix, elsewhere) = (moves(Fate::Unspoken), moves(Fate::Elsewhere));
     let before = survey.items.iter().enumerate().filter_map(|(index, item)| {
         let admits = survey
             .fleet
@@ -115,6 +117,10 @@ pub(super) fn documented(
         breaks,
         fixed,
         cannot_tell,
+        still_fails,
+        new_warnings,
+        in_no_matrix,
+        elsewhere,
         order_of_work: order_of_work.collect(),
     };
     let mut document = survey.finish(builder);

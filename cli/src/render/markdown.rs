@@ -198,9 +198,9 @@ fn write_plan(out: &mut String, document: &Document, plan: &Plan) -> std::fmt::R
             it.pass
         )?;
     }
-    write_moves(out, "Breaks", &plan.breaks)?;
-    write_moves(out, "Cannot tell", &plan.cannot_tell)?;
-    write_moves(out, "Fixed by the move", &plan.fixed)?;
+    for (title, moves) in plan.sections() {
+        write_moves(out, title, moves)?;
+    }
     if !plan.order_of_work.is_empty() {
         writeln!(out, "\n### Order of work\n")?;
     }
@@ -234,7 +234,7 @@ fn write_moves(out: &mut String, title: &str, moves: &[Move]) -> std::fmt::Resul
         writeln!(
             out,
             "| {} {} | {} | {} | {} |",
-            sign_of_cell(it.after),
+            it.after.map_or("", sign_of_cell),
             escaped(&it.target.to_string()),
             code.unwrap_or_default(),
             escaped(worst.map_or("", |it| &it.message)),

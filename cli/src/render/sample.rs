@@ -253,7 +253,7 @@ fn plan(document: &Document) -> Plan {
         let moved = moved.map(|it| Move {
             target: it.target.clone(),
             before: on(it, &from),
-            after: on(it, &to),
+            after: Some(on(it, &to)),
             findings: it.findings.clone(),
         });
         moved.collect()
@@ -283,6 +283,10 @@ fn plan(document: &Document) -> Plan {
         after: count(&to),
         fixed: moves(|before, after| before == CellVerdict::Fail && after < CellVerdict::Unknown),
         cannot_tell: moves(|_, after| after == CellVerdict::Unknown),
+        still_fails: moves(|before, after| before == CellVerdict::Fail && after == before),
+        new_warnings: Vec::new(),
+        in_no_matrix: Vec::new(),
+        elsewhere: Vec::new(),
         order_of_work: vec![work],
         breaks,
         from,

@@ -171,7 +171,7 @@ fn only_what_is_new_breaks() {
         ],
     );
     let counts = Fate::ALL.map(|fate| plan.counts.of(fate));
-    assert_eq!(counts, [3, 0, 1, 1, 0, 0, 1, 0]);
+    assert_eq!(counts, [3, 0, 1, 1, 0, 0, 0, 1, 0]);
     assert_eq!(plan.counts.all(), 6);
     let fix = &plan.listed[4].1.reasons[0].finding.fix;
     assert!(fix.starts_with("update the JDK to 8u372 or newer"), "{fix}");
@@ -320,4 +320,55 @@ fn what_changes_between_two_hosts_is_told_fact_by_fact() {
         "fips None Some(\"false\")",
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn what_no_matrix_speaks_of_is_not_mended() {
+    // Red Hat's table ends at hosts of RHEL 9: RHEL 6 is unsupported there, and on RHEL 10 nobody says anything.
+    let hosts = ["9.4", "10", "8.10"].map(|version| host(version, ("rhel", version), 2, Some(3)));
+    let fleet = Fleet::new(
+        hosts.to_vec(),
+        vec![NodeClass {
+            host: Some(0),
+            labels: labels("old"),
+            taints: BTreeSet::new(),
+            nodes: vec![("n1".to_owned(), None)],
+        }],
+    );
+    let catalog = Catalog::new([(
+        chain('c'),
+        KnownBase {
+            name: "rhel6:6.10".to_owned(),
+            distribution: Some((Distribution::new("rhel", "6.10"), Strength::Stated)),
+            source: "BaseImage".to_owned(),
+        },
+    )]);
+    let moved = |to: usize, policy: &Policy| {
+        let knowledge = Knowledge {
+            fleet: &fleet,
+            catalog: &catalog,
+            rules: &policy.rules,
+            today: "2020-01-01".parse().unwrap(),
+            exceptions: &[],
+        };
+        let change = Move {
+            from: &hosts[0],
+            to: &hosts[to],
+        };
+        let moved = change.of(&workload(&["old"]), &[known('c', None)], &knowledge);
+        let moved = moved.unwrap();
+        let message = moved.reasons[0].finding.message();
+        (moved.fate, moved.reasons[0].finding.code, message)
+    };
+    let mut policy = Policy::report_only();
+    let (fate, code, message) = moved(1, &policy);
+    assert_eq!((fate, code), (Fate::Unspoken, Code::HF508));
+    assert!(message.contains("no row of any active matrix"), "{message}");
+    let (fate, code, _) = moved(2, &policy);
+    assert_eq!((fate, code), (Fate::Fixed, Code::HF502));
+    policy.rules.outside_matrix = Response::Warn;
+    assert_eq!(moved(1, &policy).0, Fate::Unspoken);
+    // A policy that refuses what is outside of every matrix finds it.
+    policy.rules.outside_matrix = Response::Deny;
+    assert_eq!(moved(1, &policy).0, Fate::Breaks);
 }

@@ -16,16 +16,22 @@ pub(super) struct PlanPart<'a> {
     pub(super) after_label: String,
     pub(super) changes: Vec<(&'a str, &'a str, &'a str)>,
     pub(super) same: String,
-    pub(super) breaks: Vec<MoveRow<'a>>,
-    pub(super) fixed: Vec<MoveRow<'a>>,
-    pub(super) cannot_tell: Vec<MoveRow<'a>>,
+    pub(super) moves: Vec<Moves<'a>>,
     pub(super) work: Vec<WorkRow>,
+}
+
+/// Workloads of which the same becomes.
+pub(super) struct Moves<'a> {
+    pub(super) title: &'static str,
+    pub(super) rows: Vec<MoveRow<'a>>,
+    /// What is said where there are none.
+    pub(super) none: &'static str,
 }
 
 pub(super) struct MoveRow<'a> {
     pub(super) name: String,
     pub(super) before: Sign,
-    pub(super) after: Sign,
+    pub(super) after: Option<Sign>,
     pub(super) findings: &'a [Arc<Finding>],
 }
 
@@ -60,19 +66,25 @@ pub(super) fn plan(plan: &Plan) -> PlanPart<'_> {
         after,
         changes: changes.collect(),
         same: plan.same.join(", "),
-        breaks: moves(&plan.breaks),
-        fixed: moves(&plan.fixed),
-        cannot_tell: moves(&plan.cannot_tell),
+        moves: plan.sections().into_iter().filter_map(moves).collect(),
         work: plan.order_of_work.iter().map(work).collect(),
     }
 }
 
-fn moves(moves: &[Move]) -> Vec<MoveRow<'_>> {
+/// What breaks, cannot be told or is fixed is told even where it is nothing.
+fn moves<'a>((title, moves): (&'static str, &'a [Move])) -> Option<Moves<'a>> {
+    let none = match title {
+        "Breaks" => "Nothing that fits now stops fitting.",
+        "Cannot tell" => "Everything could be told.",
+        "Fixed by the move" => "Nothing that does not fit now would fit.",
+        _ => "",
+    };
     let rows = moves.iter().map(|it| MoveRow {
         name: it.target.to_string(),
         before: sign(of_cell(it.before)),
-        after: sign(of_cell(it.after)),
+        after: it.after.map(|after| sign(of_cell(after))),
         findings: &it.findings,
     });
-    rows.collect()
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty() || !none.is_empty()).then_some(Moves { title, rows, none })
 }
