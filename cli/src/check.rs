@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use hostfit_engine::host::Host;
 use hostfit_engine::landing::{Fleet, NodeClass};
-use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
-use hostfit_engine::verdict::Judgement;
+use hostfit_engine::verdict::{Judgement, Reason};
 use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 use hostfit_registry::Platforms;
 
@@ -46,18 +45,24 @@ pub(crate) struct Cell<'a> {
 pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Result<Exit, Trouble> {
     let known = [&[Format::Table], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "check image")?;
-    let hosts = hosts(&args, common).await?;
+    let (survey, hosts) = hosts(&args, common).await?;
     let all = hosts.iter().flat_map(|(host, _)| fleet(host).platforms());
     let platforms = Platforms::of(all.collect::<BTreeSet<_>>());
     let mut reader = Reader::new(&args.reading);
     let mut images = Vec::new();
     for named in &args.images {
-        images.push(reader.read(named, &platforms).await?);
+        let known = survey.as_ref().and_then(|survey| survey.image(named));
+        images.push(match known {
+            Some(image) => image,
+            None => reader.read(named, &platforms).await?,
+        });
     }
     let now = common.now();
     let today = hostfit_crds::date(now);
     let policy = Policy::report_only();
-    let catalog = Catalog::default();
+    // What a cluster follows with BaseImages counts for images that are not in it yet.
+    let catalog = survey.as_ref().map(|it| it.catalog.clone());
+    let catalog = catalog.unwrap_or_default();
     let mut cells = Vec::new();
     for image in &images {
         for (host, _) in &hosts {
@@ -87,7 +92,8 @@ pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Resu
             print::table(&cells);
         }
         format => {
-            let mut document = Builder::new(Kind::Check, None, &catalog, advice::fix, now);
+            let fix = Box::new(|reason: &Reason| advice::fix(&reason.finding));
+            let mut document = Builder::new(Kind::Check, None, &catalog, fix, now);
             for (host, origin) in &hosts {
                 document.host(host, *origin);
             }
@@ -109,14 +115,15 @@ pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Resu
         .exit(cells.iter().map(|cell| cell.judgement.verdict)))
 }
 
-/// The hosts that are named, with who says what they offer; else those of the cluster.
-async fn hosts(args: &Args, common: &Common) -> anyhow::Result<Vec<(Host, Origin)>> {
-    let mut of_cluster = args.host.iter().filter_map(|arg| match arg {
-        HostArg::Profile(name) => Some(name),
-        HostArg::BuiltIn(_) | HostArg::File(_) | HostArg::Local => None,
-    });
-    let profile = of_cluster.next();
-    let survey = match args.host.is_empty() || profile.is_some() {
+/// The hosts that are named, with who says what they offer, else those of the cluster; and what was asked for them.
+async fn hosts(
+    args: &Args,
+    common: &Common,
+) -> anyhow::Result<(Option<Survey>, Vec<(Host, Origin)>)> {
+    let mut named = args.host.iter();
+    let profile = named.find(|arg| matches!(arg, HostArg::Profile(_)));
+    let is_asked = args.host.is_empty() || profile.is_some() || common.cluster.snapshot.is_some();
+    let survey = match is_asked {
         false => None,
         true => {
             let question = Question {
@@ -128,10 +135,15 @@ async fn hosts(args: &Args, common: &Common) -> anyhow::Result<Vec<(Host, Origin
             };
             let read = Survey::of_hosts(&question).await;
             let read = read.with_context(|| match profile {
-                Some(name) => format!(
-                    "write builtin/NAME ({} catalog list hosts), file:PATH or local: {name} alone is a HostProfile of a cluster",
-                    crate::program()
-                ),
+                Some(profile) => {
+                    let instead = profile.built_in_instead().unwrap_or_else(|| {
+                        format!(
+                            "write builtin/NAME ({} catalog list hosts), file:PATH or local without one",
+                            crate::program()
+                        )
+                    });
+                    format!("--host {profile} is a HostProfile of a cluster ({instead})")
+                }
                 None => format!(
                     "add --host builtin/NAME ({} catalog list hosts): without --host a cluster is asked for its hosts",
                     crate::program()
@@ -155,11 +167,11 @@ async fn hosts(args: &Args, common: &Common) -> anyhow::Result<Vec<(Host, Origin
             (host, origin)
         }));
     }
-    if let Some(survey) = survey.filter(|_| args.host.is_empty()) {
+    if let Some(survey) = survey.as_ref().filter(|_| args.host.is_empty()) {
         let all = survey.fleet.hosts().iter();
         hosts.extend(all.map(|host| (host.clone(), survey.origin(host))));
     }
-    Ok(hosts)
+    Ok((survey, hosts))
 }
 
 /// One host that everything may land on.

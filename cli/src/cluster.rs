@@ -1,5 +1,6 @@
 //! The door to a cluster: a client as kubectl would make it from the same flags and files.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use kube::{Client, Config};
 use tokio::time::timeout;
 
 use crate::flags::ClusterArgs;
-use crate::program;
 
 /// Connecting may take this long, and no longer than one answer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -98,6 +98,18 @@ impl Cluster {
     }
 }
 
+/// Nobody said which cluster, and nothing tells it. What can be done instead, each command knows.
+#[derive(Debug)]
+pub(crate) struct NoKubeconfig;
+
+impl fmt::Display for NoKubeconfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no kubeconfig: name one with --kubeconfig or $KUBECONFIG")
+    }
+}
+
+impl std::error::Error for NoKubeconfig {}
+
 /// Why a call gave nothing.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -126,16 +138,10 @@ fn causes(error: &kube::Error) -> String {
 
 /// The settings of the cluster, and its name for people.
 async fn config(args: &ClusterArgs) -> anyhow::Result<(Config, String)> {
-    let without = || {
-        format!(
-            "name one with --kubeconfig or $KUBECONFIG, or do without a cluster: {} check -f DIR --host builtin/NAME",
-            program()
-        )
-    };
     let Some(kubeconfig) = kubeconfig(args.kubeconfig.as_deref())? else {
         return match Config::incluster() {
             Ok(config) => Ok((config, "the cluster that this runs in".to_owned())),
-            Err(_) => bail!("there is no kubeconfig: {}", without()),
+            Err(_) => Err(NoKubeconfig.into()),
         };
     };
     let context = args

@@ -7,6 +7,7 @@ mod read;
 
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use clap::builder::FalseyValueParser;
 use hostfit_engine::finding::plain;
 
@@ -35,6 +36,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let known = [Format::Table, Format::Json, Format::Yaml];
     let format = common.output.format.one_of(&known, "doctor")?;
+    if common.cluster.snapshot.is_some() {
+        return Err(anyhow!(
+            "doctor looks at an install that runs: its certificates, webhooks and rights are in no snapshot; leave out --snapshot ($HOSTFIT_SNAPSHOT)"
+        )
+        .into());
+    }
     let cluster = Cluster::open(&common.cluster).await?;
     let until = args.wait.map(|it| Instant::now() + it.0);
     let checks = loop {

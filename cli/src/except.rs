@@ -49,6 +49,13 @@ pub(crate) struct Args {
     place: Place,
 }
 
+impl Args {
+    /// Whether a cluster is written to.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.apply
+    }
+}
+
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let known = [Format::Table, Format::Yaml, Format::Json];
     let format = common.output.format.one_of(&known, "except")?;

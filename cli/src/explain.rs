@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use hostfit_crds::item::Item;
 use hostfit_crds::names;
 use hostfit_engine::fact::Fact;
-use hostfit_engine::finding::{CellVerdict, Code, Finding, plain};
+use hostfit_engine::finding::{CellVerdict, Code, Finding, nearest, plain};
 use hostfit_engine::host::HostName;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
 use hostfit_engine::workload::WorkloadImage;
@@ -21,7 +21,7 @@ use crate::print;
 use crate::render;
 use crate::style::{self, paint, painted};
 use crate::survey::Survey;
-use crate::target::{Target, short};
+use crate::target::{short, targets};
 use crate::workloads::{self, Place};
 
 /// Longest text in a line.
@@ -29,13 +29,20 @@ const LINE: usize = 200;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A workload (TYPE/NAME) or a code (HF101, which needs no cluster).
+    /// A workload (TYPE/NAME, or TYPE NAME) or a code (HF101, which needs no cluster).
     #[arg(required = true, value_name = "TYPE/NAME|CODE")]
-    subject: Option<String>,
+    subject: Vec<String>,
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
     command: Option<OfImages>,
+}
+
+impl Args {
+    /// Whether images are explained, which needs no cluster.
+    pub(crate) fn is_of_images(&self) -> bool {
+        self.command.is_some()
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -45,31 +52,27 @@ enum OfImages {
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
-    let known = [&[Format::Table], &render::FORMATS[..]].concat();
+    let known = [&[Format::Table, Format::Name], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "explain")?;
     if let Some(OfImages::Image(args)) = args.command {
         return check::run(args, common, true).await;
     }
-    let subject = args.subject.as_deref().unwrap_or_default();
-    if !subject.contains('/') {
-        catalog::show(subject).map_err(|_| {
+    if let [word] = &args.subject[..]
+        && !word.contains(['/', ':'])
+    {
+        if catalog::code(word).is_none() {
             let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-            let near = hostfit_engine::finding::nearest(subject, &codes);
-            let near = near.map(|near| format!(": did you mean {near}?"));
-            anyhow!(
-                "{subject:?} is neither TYPE/NAME nor a code{}",
+            let near = nearest(word, &codes).map(|near| format!(": did you mean {near}?"));
+            return Err(anyhow!(
+                "{word:?} is neither TYPE/NAME nor a code{}",
                 near.unwrap_or_default()
             )
-        })?;
+            .into());
+        }
+        catalog::show(word, common)?;
         return Ok(Exit::Fine);
     }
-    let target: Target = subject
-        .parse()
-        .map_err(|error| anyhow!("{subject}: {error}"))?;
-    let survey = args
-        .place
-        .survey(common, std::slice::from_ref(&target))
-        .await?;
+    let survey = args.place.survey(common, &targets(&args.subject)?).await?;
     let judgements = survey.judge();
     match format {
         Format::Table => {
@@ -77,6 +80,12 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
                 workload(&survey, item, judgement, common);
             }
             style::permissions(&survey);
+        }
+        Format::Name => {
+            for item in &survey.items {
+                let target = short(&item.target.kind, &item.target.name);
+                say!("{}/{target}", plain(&item.namespace, LINE));
+            }
         }
         format => render::print(format, &survey.document(Kind::Check, &judgements))?,
     }
@@ -277,7 +286,7 @@ fn finding(
             );
         }
     }
-    let fixes: BTreeSet<_> = reasons.iter().map(|it| survey.fix(&it.finding)).collect();
+    let fixes: BTreeSet<_> = reasons.iter().map(|it| survey.fix(it)).collect();
     let mut number = 0;
     let mut fix = |lines: &[String]| {
         number += 1;
@@ -317,11 +326,11 @@ fn finding(
     if survey.is_of_cluster() && first.finding.verdict != CellVerdict::Unknown {
         let target = short(&item.target.kind, &item.target.name);
         let place = format!("-n {} {target}", item.namespace);
-        let snapshot = style::of_snapshot(common);
+        let same = style::same(common);
         fix(&[
             "accept it until a date:".to_owned(),
             format!(
-                "{} except {place} {code}{snapshot} --until +30d --reason \"...\"",
+                "{} except {place} {code}{same} --until +30d --reason \"...\"",
                 crate::program()
             ),
         ]);

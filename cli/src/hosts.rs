@@ -1,15 +1,18 @@
 //! `--host`: built in, or in a file.
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
 use hostfit_crds::{HostFacts, HostProfile, names};
+use hostfit_engine::finding::nearest;
 use hostfit_engine::host::{self, Host, HostName, builtin};
 use hostfit_host::Machine;
 use serde_json::{Value, json};
 
 use crate::document::Origin;
+use crate::read::documents;
 
 /// What stands after `--host`.
 #[derive(Debug, Clone)]
@@ -46,7 +49,28 @@ impl FromStr for HostArg {
     }
 }
 
+impl fmt::Display for HostArg {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn(name) => write!(f, "builtin/{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+            Self::Local => f.write_str("local"),
+            Self::Profile(name) => f.write_str(name),
+        }
+    }
+}
+
 impl HostArg {
+    /// The built-in host that a name of no HostProfile may mean.
+    pub(crate) fn built_in_instead(&self) -> Option<String> {
+        let Self::Profile(name) = self else {
+            return None;
+        };
+        let near = nearest(name, &built_in_names())?;
+        Some(format!("did you mean builtin/{near}?"))
+    }
+
     /// Who says what the hosts offer; of a profile, the cluster knows.
     pub(crate) fn origin(&self) -> Option<Origin> {
         match self {
@@ -78,14 +102,15 @@ impl HostArg {
     }
 }
 
+fn built_in_names() -> Vec<&'static str> {
+    let hosts = builtin::hosts().iter();
+    hosts.map(|it| it.name.0.as_str()).collect()
+}
+
 fn built_in(name: &str) -> anyhow::Result<Host> {
     let found = builtin::hosts().iter().find(|host| host.name.0 == name);
     let found = found.cloned().ok_or_else(|| {
-        let names: Vec<_> = builtin::hosts()
-            .iter()
-            .map(|it| it.name.0.as_str())
-            .collect();
-        let near = hostfit_engine::finding::nearest(name, &names);
+        let near = nearest(name, &built_in_names());
         let near = near.map(|near| format!(": did you mean builtin/{near}?"));
         anyhow!(
             "there is no host builtin/{name}{} (hostfit catalog list hosts shows them all)",
@@ -100,7 +125,7 @@ fn built_in(name: &str) -> anyhow::Result<Host> {
 
 /// HostProfiles of a file: one, several documents, or a list. Read strictly: a field that nobody reads is an error.
 fn of_text(text: &str, path: &str) -> anyhow::Result<Vec<Host>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
+    let documents = documents(text)?;
     let mut profiles = Vec::new();
     for document in documents {
         match document {
@@ -171,7 +196,7 @@ pub(crate) fn profile_of(written: Value, fallback: String) -> anyhow::Result<Hos
         .find(|key| !known(key))
     {
         let names: Vec<_> = host::HostFact::ALL.iter().map(|fact| fact.name()).collect();
-        let near = hostfit_engine::finding::nearest(unread, &names);
+        let near = nearest(unread, &names);
         let near = near.map(|near| format!("; did you mean {near}?"));
         bail!(
             "{place}.facts.{unread} of HostProfile {name} is no fact of a host{}",

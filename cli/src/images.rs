@@ -33,46 +33,68 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
-    let known = [Format::Table, Format::Json, Format::Yaml];
+    let known = [Format::Table, Format::Name, Format::Json, Format::Yaml];
     let format = common.output.format.one_of(&known, "images")?;
     if args.images.is_empty() {
         let survey = args.place.survey(common, &[]).await?;
-        match format {
-            Format::Table => in_use(&survey),
-            format => {
-                let images = in_order(&survey);
-                let images = images.into_iter().map(|(reference, facts, users)| {
-                    let image = Image {
-                        named: reference.to_string(),
-                        reference: reference.clone(),
-                        facts: facts.clone(),
-                    };
-                    let mut document = document(&image, &survey.catalog);
-                    if let Some(document) = document.as_object_mut() {
-                        document.insert("workloads".to_owned(), users.into());
-                    }
-                    document
-                });
-                print::machine(format, &listed(images.collect()))?;
-            }
-        }
+        all(&survey, format)?;
         return Ok(Exit::Fine);
     }
+    let survey = match common.cluster.snapshot {
+        Some(_) => Some(args.place.survey(common, &[]).await?),
+        None => None,
+    };
     let mut reader = Reader::new(&args.place.reading);
-    let catalog = Catalog::default();
+    let catalog = survey.as_ref().map(|it| it.catalog.clone());
+    let catalog = catalog.unwrap_or_default();
     let mut documents = Vec::new();
     for named in &args.images {
-        let image = reader.read(named, &Platforms::All).await?;
+        // What a snapshot knows is as it says; of the rest, registries are asked.
+        let known = survey.as_ref().and_then(|survey| survey.image(named));
+        let image = match known {
+            Some(image) => image,
+            None => reader.read(named, &Platforms::All).await?,
+        };
         match format {
             Format::Table => table(&image, &catalog),
+            Format::Name => say!("{}", plain(&image.named, 300)),
             _ => documents.push(document(&image, &catalog)),
         }
     }
     match format {
-        Format::Table => {}
+        Format::Table | Format::Name => {}
         format => print::machine(format, &listed(documents))?,
     }
     Ok(Exit::Fine)
+}
+
+/// Every image of a survey.
+fn all(survey: &Survey, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => in_use(survey),
+        Format::Name => {
+            for (reference, ..) in in_order(survey) {
+                say!("{}", plain(&reference.to_string(), 300));
+            }
+        }
+        format => {
+            let images = in_order(survey);
+            let images = images.into_iter().map(|(reference, facts, users)| {
+                let image = Image {
+                    named: reference.to_string(),
+                    reference: reference.clone(),
+                    facts: facts.clone(),
+                };
+                let mut document = document(&image, &survey.catalog);
+                if let Some(document) = document.as_object_mut() {
+                    document.insert("workloads".to_owned(), users.into());
+                }
+                document
+            });
+            print::machine(format, &listed(images.collect()))?;
+        }
+    }
+    Ok(())
 }
 
 fn listed(items: Vec<Value>) -> Value {

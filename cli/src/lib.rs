@@ -46,7 +46,7 @@ mod test;
 mod workloads;
 
 use exit::{Exit, Trouble};
-use flags::Common;
+use flags::{Common, Format};
 use out::say;
 
 /// Does this image fit the host it will land on, and will anyone support it there?
@@ -152,6 +152,7 @@ pub fn main() -> ExitCode {
     log(output.verbose);
     // A process-wide default; the only failure is that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let instead = without_cluster(&args.command);
     let ended = run(args).and_then(|exit| {
         out::finish()?;
         Ok(exit)
@@ -159,9 +160,40 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(Trouble(error)) => {
-            eprintln!("error: {error:#}");
+            let is_lost = error.chain().any(|it| it.is::<cluster::NoKubeconfig>());
+            let instead = instead.filter(|_| is_lost);
+            let instead =
+                instead.map(|it| format!(", or do without a cluster: {} {it}", program()));
+            eprintln!("error: {error:#}{}", instead.unwrap_or_default());
             Exit::Trouble.into()
         }
+    }
+}
+
+/// The same command where there is no cluster; nothing where it says itself what to do, or where nothing else serves.
+fn without_cluster(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Check(check) if check.command.is_none() => {
+            Some("check -f DIR --host builtin/NAME")
+        }
+        Command::Report(_) => Some("report -f DIR --host builtin/NAME"),
+        Command::Matrix(_) => Some("matrix -f DIR --host builtin/NAME"),
+        Command::Explain(args) if !args.is_of_images() => {
+            Some("explain -f DIR --host builtin/NAME TYPE/NAME")
+        }
+        Command::Images(_) => Some("images IMAGE"),
+        Command::Nodes(_) => Some("catalog list hosts"),
+        Command::Plan(_) => Some("plan --snapshot FILE"),
+        Command::Except(args) if !args.is_applied() => Some("except --snapshot FILE"),
+        Command::Check(_)
+        | Command::Explain(_)
+        | Command::Except(_)
+        | Command::Test(_)
+        | Command::Doctor(_)
+        | Command::Snapshot(_)
+        | Command::Catalog(_)
+        | Command::Completion(_)
+        | Command::Version => None,
     }
 }
 
@@ -200,18 +232,33 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
         Command::Test(args) => blocking(test::run(args, &common)),
         Command::Doctor(args) => blocking(doctor::run(args, &common)),
         Command::Snapshot(args) => blocking(snapshot::run(args, &common)),
-        Command::Catalog(args) => catalog::run(&args),
-        Command::Completion(args) => completion::run(&args, Args::command()),
-        Command::Version => {
-            say!(
-                "hostfit {}, rules {} of {}",
-                env!("CARGO_PKG_VERSION"),
-                hostfit_engine::RULES_VERSION,
-                hostfit_engine::RULES_PUBLISHED
-            );
-            Ok(Exit::Fine)
+        Command::Catalog(args) => catalog::run(&args, &common),
+        Command::Completion(args) => {
+            common
+                .output
+                .format
+                .one_of(&[Format::Table], "completion")?;
+            completion::run(&args, Args::command())
+        }
+        Command::Version => version(&common),
+    }
+}
+
+fn version(common: &Common) -> Result<Exit, Trouble> {
+    let (version, rules) = (env!("CARGO_PKG_VERSION"), hostfit_engine::RULES_VERSION);
+    let published = hostfit_engine::RULES_PUBLISHED;
+    let known = [Format::Table, Format::Json, Format::Yaml];
+    match common.output.format.one_of(&known, "version")? {
+        Format::Table => say!("hostfit {version}, rules {rules} of {published}"),
+        format => {
+            let document = serde_json::json!({
+                "apiVersion": document::API_VERSION, "kind": "Version",
+                "version": version, "rules": rules, "rules_published": published,
+            });
+            print::machine(format, &document)?;
         }
     }
+    Ok(Exit::Fine)
 }
 
 fn blocking(run: impl Future<Output = Result<Exit, Trouble>>) -> Result<Exit, Trouble> {

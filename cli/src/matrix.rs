@@ -46,12 +46,19 @@ enum By {
 type Cells = BTreeMap<String, BTreeMap<HostName, CellVerdict>>;
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
-    let known = [&[Format::Table], &render::FORMATS[..]].concat();
+    let known = [&[Format::Table, Format::Name], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "matrix")?;
     let survey = args.place.survey(common, &[]).await?;
     let judgements = survey.judge();
     match format {
         Format::Table => table(&survey, &cells(&survey, &judgements, args.by), &args),
+        Format::Name => {
+            let cells = cells(&survey, &judgements, args.by);
+            let told = |on: &BTreeMap<_, _>| on.values().any(|it| *it != CellVerdict::Pass);
+            for (row, _) in cells.iter().filter(|(_, on)| args.all || told(on)) {
+                say!("{}", plain(row, 300));
+            }
+        }
         format => render::print(format, &survey.document(Kind::Check, &judgements))?,
     }
     Ok(workloads::exit(&survey, &judgements, common))

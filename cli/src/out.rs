@@ -51,6 +51,11 @@ pub(crate) fn write(text: fmt::Arguments<'_>) {
     }
 }
 
+/// Whether results go to a file: what speaks to the one at the terminal does not belong there.
+pub(crate) fn is_to_file() -> bool {
+    FILE.get().is_some()
+}
+
 /// A line of the result.
 macro_rules! say {
     ($($text:tt)*) => {

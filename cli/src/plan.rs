@@ -55,25 +55,32 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
-    let known = [&[Format::Table], &render::FORMATS[..]].concat();
+    let known = [&[Format::Table, Format::Name], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "plan")?;
     // Nodes have no namespace: whatever runs there is meant.
     let mut common = common.clone();
     common.cluster.all_namespaces |= common.cluster.namespace.is_none();
-    let survey = Survey::read(&Question {
+    let to = match (&args.to, args.file) {
+        (Some(to), _) => to.clone(),
+        (None, Some(file)) => HostArg::File(file),
+        (None, None) => return Err(anyhow!("name what comes with --to").into()),
+    };
+    let mut survey = Survey::read(&Question {
         common: &common,
         reading: &args.reading,
         files: &[],
         hosts: &[],
         targets: &[],
     })
-    .await?;
-    let to = match (&args.to, args.file) {
-        (Some(to), _) => to.clone(),
-        (None, Some(file)) => HostArg::File(file),
-        (None, None) => return Err(anyhow!("name what comes with --to").into()),
-    };
+    .await
+    .map_err(|error| match to.built_in_instead() {
+        Some(instead) => error.context(format!(
+            "--to {to} is a HostProfile of a cluster ({instead})"
+        )),
+        None => error,
+    })?;
     let coming = survey.hosts(&to)?;
+    survey.say_of(&to, &coming);
     let [coming] = &coming[..] else {
         return Err(anyhow!("--to names {} hosts: a plan has one", coming.len()).into());
     };
@@ -96,12 +103,31 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         to: coming,
     };
     let plan = plan(&survey, change);
-    let written = match &to {
-        HostArg::File(path) => format!("-f {path}"),
-        _ => format!("--to {}", coming.name.0),
+    let mut again = match &to {
+        HostArg::File(path) => format!(" -f {}", style::word(path)),
+        other => format!(" --to {}", style::word(&other.to_string())),
     };
+    if args.same_machines {
+        again.push_str(" --same-machines");
+    }
+    for (flag, value) in [
+        ("-n", &common.cluster.namespace),
+        ("-l", &common.cluster.selector),
+    ] {
+        again.extend(
+            value
+                .iter()
+                .map(|it| format!(" {flag} {}", style::word(it))),
+        );
+    }
     match format {
-        Format::Table => table(&survey, change, &plan, &written, &common),
+        Format::Table => table(&survey, change, &plan, &again, &common),
+        Format::Name => {
+            let breaks = plan.listed.iter().filter(|(_, it)| it.fate == Fate::Breaks);
+            for (index, _) in breaks {
+                say!("{}", named(&survey, *index));
+            }
+        }
         format => render::print(format, &documented(&survey, change, &plan, &to))?,
     }
     let of = |fate| plan.counts.of(fate) > 0;
@@ -174,20 +200,14 @@ fn named(survey: &Survey, index: usize) -> String {
     plain(&format!("{}/{target}", item.namespace), 120)
 }
 
-fn table(
-    survey: &Survey,
-    change: Move<'_>,
-    plan: &Plan<usize>,
-    to_as_written: &str,
-    common: &Common,
-) {
+fn table(survey: &Survey, change: Move<'_>, plan: &Plan<usize>, again: &str, common: &Common) {
     let nodes = |host: &Host| match host.nodes {
         0 => String::new(),
         1 => " (1 node)".to_owned(),
         many => format!(" ({many} nodes)"),
     };
     let (from, to) = (&change.from.name.0, &change.to.name.0);
-    let declared = match survey.fleet.is_declared(&change.to.name) {
+    let declared = match survey.is_declared(&change.to.name) {
         true => " (declared)".to_owned(),
         false => nodes(change.to),
     };
@@ -217,12 +237,10 @@ fn table(
     order(survey, plan);
     style::unknown(plan.counts.of(Fate::Unknown));
     style::permissions(survey);
-    if !common.output.quiet && plan.counts.all() > 0 {
-        let snapshot = style::of_snapshot(common);
-        say!(
-            "next: {} plan --from {from} {to_as_written}{snapshot} -o markdown --output-file plan.md",
-            crate::program()
-        );
+    if plan.counts.all() > 0 {
+        let from = style::word(from);
+        let file = "-o markdown --output-file plan.md";
+        style::next(common, format_args!("plan --from {from}{again} {file}"));
     }
 }
 

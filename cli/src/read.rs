@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::builder::FalseyValueParser;
 use futures::{StreamExt as _, stream};
 use hostfit_engine::fact::{Fact, Gap, Unreachable};
@@ -16,6 +16,7 @@ use hostfit_engine::image::{ImageFacts, ImageRef};
 use hostfit_registry::{
     Credentials, Platforms, PullSecret, Registry, Settings, SharedFacts, local,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cache::Cache;
@@ -207,6 +208,19 @@ impl Asked {
         }
         read.facts
     }
+}
+
+/// The documents of a text in YAML or JSON.
+///
+/// # Errors
+///
+/// It says where it is none, and shows the place.
+pub(crate) fn documents(text: &str) -> anyhow::Result<Vec<Value>> {
+    serde_saphyr::from_multiple(text).map_err(|error| {
+        let error = error.to_string();
+        let error = error.strip_prefix("error: ").unwrap_or(&error);
+        anyhow!("it is no YAML: {}", error.trim_end())
+    })
 }
 
 /// What manifest and config say; layers on this machine are cheap to read, but nobody wants to hear of them.

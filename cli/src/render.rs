@@ -15,7 +15,7 @@ use hostfit_engine::verdict::Verdict;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::document::{Container, Document, Excepted, Finding, Target, of_cell};
+use crate::document::{Container, Document, Excepted, Finding, HostEntry, Origin, Target, of_cell};
 
 use crate::flags::Format;
 use crate::out;
@@ -197,12 +197,17 @@ pub(crate) fn scope(document: &Document) -> String {
     }
     parts.push(counted(images.len(), "image"));
     let nodes: u64 = document.hosts.iter().map(|it| u64::from(it.nodes)).sum();
-    let hosts = counted(document.hosts.len(), "host");
+    let is_planned = |it: &&HostEntry| it.origin == Origin::Declared && it.nodes == 0;
+    let planned = document.hosts.iter().filter(is_planned).count();
+    let hosts = counted(document.hosts.len() - planned, "host");
     parts.push(match nodes {
         0 => hosts,
         1 => format!("{hosts} (1 node)"),
         many => format!("{hosts} ({many} nodes)"),
     });
+    if planned > 0 {
+        parts.push(format!("{planned} declared"));
+    }
     parts.join(", ")
 }
 

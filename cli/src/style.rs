@@ -1,5 +1,9 @@
 //! What tables have in common: colours that never stand alone, numbers with their words, and sentences at the end.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
 use hostfit_engine::finding::plain;
 use hostfit_engine::verdict::Verdict;
 use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
@@ -7,11 +11,13 @@ use jiff::Timestamp;
 
 use crate::document::{Document, Finding, WorkloadEntry};
 use crate::flags::Common;
-use crate::out::say;
+use crate::out::{self, say};
 use crate::survey::Survey;
 
 /// Longest finding in a line.
 const LINE: usize = 160;
+/// Hosts that a line names.
+const HOSTS: usize = 3;
 
 /// A verdict in capitals, in its colour, as wide as its column.
 pub(crate) fn painted(verdict: Verdict, width: usize) -> String {
@@ -64,10 +70,14 @@ fn age_of_rules(now: Timestamp) -> Option<i64> {
     (days >= 0).then_some(days.into())
 }
 
-/// A finding of a workload in a line: without its subject, with the nodes that it is about.
+/// A finding of a workload in a line: without its subject, with the nodes that it is about, and where it is not about all
+/// hosts, with their names.
 pub(crate) fn in_short(document: &Document, entry: &WorkloadEntry, finding: &Finding) -> String {
     let what = finding.message.strip_prefix("image ");
     let what = plain(what.unwrap_or(&finding.message), LINE);
+    if finding.hosts.is_empty() {
+        return what;
+    }
     let nodes = |name: &str| {
         let mut hosts = document.hosts.iter();
         hosts
@@ -76,19 +86,49 @@ pub(crate) fn in_short(document: &Document, entry: &WorkloadEntry, finding: &Fin
     };
     let of: u32 = entry.by_host.iter().map(|it| nodes(&it.host)).sum();
     let these: u32 = finding.hosts.iter().map(|it| nodes(it)).sum();
-    match (these, of) {
-        (0, _) => what,
-        (1, 1) => format!("{what} (1 node)"),
-        (these, of) if these == of => format!("{what} (all {of} nodes)"),
-        (these, of) => format!("{what} ({these} of {of} nodes)"),
+    let is_everywhere = finding.hosts.len() >= entry.by_host.len();
+    let names: Vec<_> = finding.hosts.iter().take(HOSTS).map(|it| &**it).collect();
+    let names = match finding.hosts.len().saturating_sub(HOSTS) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    };
+    match (is_everywhere, these, of) {
+        (true, 0, _) => what,
+        (true, 1, _) => format!("{what} (1 node)"),
+        (true, these, _) => format!("{what} (all {these} nodes)"),
+        (false, 0, _) => format!("{what} (on {names})"),
+        (false, these, of) => format!("{what} ({these} of {of} nodes: {names})"),
     }
 }
 
-/// The flag by which the next command asks the same snapshot.
-pub(crate) fn of_snapshot(common: &Common) -> String {
-    let snapshot = common.cluster.snapshot.as_ref();
-    let flag = snapshot.map(|file| format!(" --snapshot {}", file.display()));
-    flag.unwrap_or_default()
+/// The last line: what may be asked next. It speaks to who sits there, so it does not go into files.
+pub(crate) fn next(common: &Common, command: fmt::Arguments<'_>) {
+    if !common.output.quiet && !out::is_to_file() {
+        say!("next: {} {command}{}", crate::program(), same(common));
+    }
+}
+
+/// The flags by which the next command asks the same cluster or snapshot, as of the same day.
+pub(crate) fn same(common: &Common) -> String {
+    let cluster = &common.cluster;
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+    let live = [
+        ("context", cluster.context.clone()),
+        ("kubeconfig", path(&cluster.kubeconfig)),
+        ("as", cluster.as_user.clone()),
+    ];
+    let live = live.into_iter().filter(|_| cluster.snapshot.is_none());
+    let all = [("snapshot", path(&cluster.snapshot))];
+    let day = [("as-of", common.as_of.map(|day| day.to_string()))];
+    let flags = all.into_iter().chain(live).chain(day);
+    let flags = flags.filter_map(|(flag, value)| Some(format!(" --{flag} {}", word(&value?))));
+    flags.collect()
+}
+
+/// A word that a shell takes as it stands.
+pub(crate) fn word(text: &str) -> String {
+    // It fails for a NUL only, which no argument has.
+    shlex::try_quote(text).map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 /// The sentence that cannot be missed where something could not be told.

@@ -17,7 +17,6 @@ use hostfit_crds::item::Item;
 use hostfit_crds::policies::{Judge, Policies};
 use hostfit_engine::exception::{Exception, Exceptions};
 use hostfit_engine::fact::{Fact, Gap};
-use hostfit_engine::finding::nearest;
 use hostfit_engine::host::HostName;
 use hostfit_engine::image::{ImageFacts, ImageRef};
 use hostfit_engine::landing::Fleet;
@@ -33,7 +32,7 @@ use crate::document::Origin;
 use crate::flags::Common;
 use crate::hosts::HostArg;
 use crate::progress::Progress;
-use crate::read::{ReadArgs, Reader};
+use crate::read::{Image, ReadArgs, Reader};
 use crate::target::Target;
 
 mod documented;
@@ -79,6 +78,8 @@ pub(crate) struct Survey {
     pub(crate) broken: Vec<String>,
     /// Whether that is trouble.
     pub(crate) is_broken: bool,
+    /// What of the input may make pods and is of no kind that is read.
+    pub(crate) not_judged: Vec<String>,
     /// Who says what hosts offer that are not the cluster's.
     origins: HashMap<HostName, Origin>,
     /// As of when it is judged.
@@ -107,19 +108,20 @@ impl Survey {
             None => Labels::default(),
         };
         if !question.files.is_empty() {
-            if question.hosts.is_empty() {
-                bail!(
-                    "say where the manifests are to run: --host builtin/NAME, file:PATH, or local ({} catalog list hosts)",
-                    crate::program()
-                );
-            }
             let namespace = common.cluster.namespace.as_deref();
-            let read = manifests::read(question.files, namespace)?;
-            let mut objects = read.objects;
-            objects.workloads.retain(|it| labels.admit(&it.labels));
+            let mut read = manifests::read(question.files, namespace)?;
+            let workloads = &mut read.workloads;
+            workloads.retain(|it| labels.admit(&it.labels));
             let from = format!("manifests in {}", question.files.join(", "));
+            let (objects, images) = hosts::of_manifests(question).await?;
+            let objects = Objects {
+                workloads: std::mem::take(workloads),
+                ..objects
+            };
             let mut survey = Self::of(objects, from, now, question)?;
+            survey.images = images;
             survey.broken = read.broken;
+            survey.not_judged = read.not_judged;
             survey.ask(question, &progress).await?;
             return Ok(survey);
         }
@@ -169,7 +171,9 @@ impl Survey {
         if let Some(path) = &common.cluster.snapshot {
             let snapshot = snapshot::read(path)?;
             let from = format!("snapshot {}", path.display());
-            return Self::of(snapshot.objects, from, snapshot.taken, question);
+            let mut survey = Self::of(snapshot.objects, from, snapshot.taken, question)?;
+            survey.images = snapshot.images;
+            return Ok(survey);
         }
         let cluster = Cluster::open(&common.cluster).await?;
         let listed = list::hosts(&cluster).await?;
@@ -199,6 +203,7 @@ impl Survey {
             permissions: Permissions::default(),
             broken: Vec::new(),
             is_broken: false,
+            not_judged: Vec::new(),
             origins: HashMap::new(),
             policies,
             exceptions: compat_exception::exceptions(&objects.exceptions),
@@ -210,10 +215,7 @@ impl Survey {
             let mut hosts = Vec::new();
             for arg in question.hosts {
                 let read = survey.hosts(arg)?;
-                if let Some(origin) = arg.origin() {
-                    let names = read.iter().map(|host| host.name.clone());
-                    survey.origins.extend(names.map(|name| (name, origin)));
-                }
+                survey.say_of(arg, &read);
                 hosts.extend(read);
             }
             survey.land_on(hosts);
@@ -236,6 +238,17 @@ impl Survey {
         let read = reader.read_all(wanted, &platforms, progress).await?;
         self.images.extend(read);
         Ok(())
+    }
+
+    /// What is known here of an image by its name.
+    pub(crate) fn image(&self, named: &str) -> Option<Image> {
+        let reference: ImageRef = named.parse().ok()?;
+        let facts = self.images.get(&reference)?.clone();
+        Some(Image {
+            named: named.to_owned(),
+            reference,
+            facts,
+        })
     }
 
     /// What is known of the images of a workload, in its order.
@@ -351,14 +364,9 @@ fn only(objects: &mut Objects, targets: &[Target], from: &str) -> anyhow::Result
         if !objects.workloads.iter().any(|it| is(target, it)) {
             let all = objects.workloads.iter();
             let all: Vec<_> = all
-                .map(|it| crate::target::short(&it.target.kind, &it.target.name))
+                .map(|it| (it.target.kind.as_str(), it.target.name.as_str()))
                 .collect();
-            let names: Vec<_> = all.iter().map(String::as_str).collect();
-            let near = nearest(&target.to_string(), &names);
-            let near = near.map_or_else(
-                || "is -n right? What something else makes is looked for there: of a pod of a Deployment, the Deployment".to_owned(),
-                |near| format!("did you mean {near}?"),
-            );
+            let near = target.instead(&all);
             bail!("there is no workload {target} in {from}: {near}");
         }
     }

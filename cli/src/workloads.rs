@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
-use hostfit_engine::finding::{CellVerdict, plain};
+use hostfit_engine::finding::{CellVerdict, nearest, plain};
 use hostfit_engine::policy::HostPolicy;
 use hostfit_engine::verdict::{Judgement, Verdict};
 
@@ -16,13 +16,13 @@ use crate::read::ReadArgs;
 use crate::render;
 use crate::style::{self, painted};
 use crate::survey::{Question, Survey};
-use crate::target::{Target, short};
+use crate::target::{Target, short, targets};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Workloads: TYPE/NAME, or NAMESPACE/TYPE/NAME. All of the namespace, if none is named.
+    /// Workloads: TYPE/NAME, NAMESPACE/TYPE/NAME, or TYPE NAME. All of the namespace, if none is named.
     #[arg(value_name = "TYPE/NAME")]
-    targets: Vec<Target>,
+    targets: Vec<String>,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -56,6 +56,21 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether manifests came by a pipe.
+    fn is_stdin(&self) -> bool {
+        self.files.iter().any(|it| it == "-")
+    }
+
+    /// The flags by which another command looks at the same place.
+    fn again(&self) -> String {
+        let files = self.files.iter().map(|it| ("-f", it.clone()));
+        let hosts = self.host.iter().map(|it| ("--host", it.to_string()));
+        let flags = files.chain(hosts);
+        flags
+            .map(|(flag, value)| format!(" {flag} {}", style::word(&value)))
+            .collect()
+    }
+
     /// Reads everything there.
     ///
     /// # Errors
@@ -86,9 +101,15 @@ impl Place {
             targets,
         })
         .await?;
-        for broken in std::mem::take(&mut survey.broken) {
-            survey.is_broken = !self.keep_going;
-            eprintln!("error: {}", plain(&broken, 600));
+        for broken in &survey.broken {
+            // YAML's errors show the place.
+            let lines: Vec<_> = broken.lines().take(12).map(|it| plain(it, 600)).collect();
+            eprintln!("error: {}", lines.join("\n"));
+        }
+        survey.is_broken = !survey.broken.is_empty() && !self.keep_going;
+        if !survey.not_judged.is_empty() {
+            let all: Vec<_> = survey.not_judged.iter().map(|it| plain(it, 200)).collect();
+            eprintln!("not judged, and may make pods: {}", all.join("; "));
         }
         Ok(survey)
     }
@@ -98,11 +119,13 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let own = [Format::Table, Format::Wide, Format::Name];
     let known = [&own, &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "check")?;
-    let survey = args.place.survey(common, &args.targets).await?;
+    let survey = args.place.survey(common, &targets(&args.targets)?).await?;
     let judgements = survey.judge();
     let document = survey.document(Kind::Check, &judgements);
     match format {
-        Format::Table | Format::Wide => table(&survey, &document, common, format),
+        Format::Table | Format::Wide => {
+            table(&survey, &document, &args.place, common, format);
+        }
         Format::Name => names(&document),
         format => render::print(format, &document)?,
     }
@@ -112,10 +135,17 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
 /// How a command ends that judged a survey.
 pub(crate) fn exit(survey: &Survey, judgements: &[Judgement], common: &Common) -> Exit {
     // It must not look like what fits.
-    if survey.items.is_empty() {
+    if survey.items.is_empty() && survey.broken.is_empty() {
+        let namespaces = survey.objects.namespaces.keys();
+        let namespaces: Vec<_> = namespaces.map(String::as_str).collect();
+        let named = common.cluster.namespace.as_deref();
+        let named = named.filter(|it| !namespaces.contains(it));
+        let near = named.and_then(|it| nearest(it, &namespaces));
+        let near = near.map(|it| format!("; did you mean -n {it}?"));
         eprintln!(
-            "nothing is judged: {} has no workload that is asked for (-n, -A and -l select)",
-            survey.from
+            "nothing is judged: {} has no workload that is asked for (-n, -A and -l select){}",
+            survey.from,
+            near.unwrap_or_default()
         );
         if matches!(common.output.fail_on, FailOn::Unknown) {
             return Exit::Unknown;
@@ -125,6 +155,7 @@ pub(crate) fn exit(survey: &Survey, judgements: &[Judgement], common: &Common) -
     let hidden = hidden
         .filter(|it| it.hides_workloads)
         .map(|_| Verdict::Unknown);
+    let not_judged = survey.not_judged.iter().map(|_| Verdict::Unknown);
     let mut judges = survey.judges();
     let verdicts = survey
         .items
@@ -137,7 +168,7 @@ pub(crate) fn exit(survey: &Survey, judgements: &[Judgement], common: &Common) -
                 (verdict, _) => verdict,
             }
         });
-    let verdicts: Vec<_> = verdicts.chain(hidden).collect();
+    let verdicts: Vec<_> = verdicts.chain(hidden).chain(not_judged).collect();
     match survey.is_broken {
         true => Exit::Trouble,
         false => common.output.fail_on.exit(verdicts.into_iter()),
@@ -145,7 +176,7 @@ pub(crate) fn exit(survey: &Survey, judgements: &[Judgement], common: &Common) -
 }
 
 /// One line a workload that does not simply fit, worst first, and the counts.
-fn table(survey: &Survey, document: &Document, common: &Common, format: Format) {
+fn table(survey: &Survey, document: &Document, place: &Place, common: &Common, format: Format) {
     let scope = render::scope(document);
     let rules = style::rules(survey.now);
     say!("{scope:<60} {rules}");
@@ -196,25 +227,21 @@ fn table(survey: &Survey, document: &Document, common: &Common, format: Format) 
     style::unknown(summary.unknown);
     style::excepted(document);
     style::permissions(survey);
-    if common.output.quiet {
-        return;
-    }
-    if let Some(worst) = rows.first().filter(|_| !survey.is_of_cluster()) {
-        // Hosts and files would have to be named again: what the code means needs neither.
-        if let Some(finding) = worst.findings.first() {
-            say!("next: {} explain {}", crate::program(), finding.code);
+    let Some(worst) = rows.first() else { return };
+    match place.is_stdin() {
+        // It cannot be asked again: what the code means needs nothing.
+        true => {
+            if let Some(finding) = worst.findings.first() {
+                style::next(common, format_args!("explain {}", finding.code));
+            }
         }
-    } else if let Some(worst) = rows.first() {
-        let place = match &worst.target.namespace {
-            Some(namespace) => format!(" -n {namespace}"),
-            None => String::new(),
-        };
-        let snapshot = style::of_snapshot(common);
-        let target = short(&worst.target.kind, &worst.target.name);
-        say!(
-            "next: {} explain{place} {target}{snapshot}",
-            crate::program()
-        );
+        false => {
+            let namespace = worst.target.namespace.iter();
+            let namespace: String = namespace.map(|it| format!(" -n {it}")).collect();
+            let target = short(&worst.target.kind, &worst.target.name);
+            let place = place.again();
+            style::next(common, format_args!("explain{namespace} {target}{place}"));
+        }
     }
 }
 

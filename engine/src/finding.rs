@@ -276,7 +276,7 @@ pub fn plain(text: &str, max: usize) -> String {
     kept
 }
 
-/// The name with the fewest edits, if they are few.
+/// The name with the fewest edits, if they are few and leave most of what was written.
 pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &str| {
         let (a, b) = (written.to_lowercase(), name.to_lowercase());
@@ -293,5 +293,7 @@ pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
         row.last().copied().unwrap_or_default()
     };
     let best = names.iter().min_by_key(|name| distance(name))?;
-    (distance(best) <= 3).then_some(best)
+    let edits = distance(best);
+    let length = written.chars().count().max(best.chars().count());
+    (edits <= 3 && edits * 2 <= length).then_some(best)
 }

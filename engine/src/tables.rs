@@ -47,6 +47,13 @@ impl Table {
         line.strip_prefix("# date: ")?.trim().parse().ok()
     }
 
+    /// What its fields are called.
+    pub fn columns(&self) -> Vec<&'static str> {
+        let mut lines = self.text.lines();
+        let headings = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+        headings.map_or_else(Vec::new, |line| line.split('\t').collect())
+    }
+
     /// The fields of each row.
     pub fn rows(&self) -> impl Iterator<Item = Vec<&'static str>> + use<> {
         self.text
@@ -67,9 +74,7 @@ mod tests {
             let name = table.name;
             let published = crate::RULES_PUBLISHED.parse().unwrap();
             assert!(table.date().is_some_and(|date| date <= published), "{name}");
-            let mut lines = table.text.lines();
-            let headings = lines.find(|line| !line.starts_with('#')).unwrap();
-            let width = headings.split('\t').count();
+            let width = table.columns().len();
             assert!(table.rows().count() > 5, "{name}");
             for row in table.rows() {
                 assert_eq!(row.len(), width, "{name}: {row:?}");

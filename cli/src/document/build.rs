@@ -26,11 +26,14 @@ use crate::print;
 /// Longest text of an image, or from a cluster, that is shown.
 const TEXT: usize = 300;
 
+/// What to do about a reason.
+pub(crate) type Fix<'a> = Box<dyn Fn(&Reason) -> String + 'a>;
+
 /// Collects what was judged.
 pub(crate) struct Builder<'a> {
     catalog: &'a Catalog,
     /// What to do about a finding, in words that fit where it is read.
-    fix: fn(&hostfit_engine::finding::Finding) -> String,
+    fix: Fix<'a>,
     document: Document,
     hosts: BTreeMap<HostName, (&'a Host, Arc<str>, Facts)>,
     cells: HashMap<(Arc<str>, Arc<str>), usize>,
@@ -56,7 +59,7 @@ impl<'a> Builder<'a> {
         kind: Kind,
         source: Option<Source>,
         catalog: &'a Catalog,
-        fix: fn(&hostfit_engine::finding::Finding) -> String,
+        fix: Fix<'a>,
         now: Timestamp,
     ) -> Self {
         let to_the_second = |time: Timestamp| {
@@ -79,6 +82,7 @@ impl<'a> Builder<'a> {
             items: Vec::new(),
             excepted: Vec::new(),
             plan: None,
+            not_judged: Vec::new(),
             permissions: None,
         };
         Self {
@@ -253,7 +257,7 @@ impl<'a> Builder<'a> {
             verdict: finding.verdict,
             severity: finding.severity.as_str(),
             message: plain(&finding.message(), TEXT),
-            fix: (self.fix)(finding),
+            fix: (self.fix)(reason),
             evidence: evidence.collect(),
             docs: finding.code.docs(),
             containers: users.map(|(_, name)| plain(name, TEXT)).collect(),

@@ -131,7 +131,7 @@ fn headline(document: &Document) -> String {
     }
 }
 
-/// Exceptions, and what we were not allowed to read.
+/// Exceptions, what is not judged, and what we were not allowed to read.
 fn write_rest(out: &mut String, document: &Document) -> std::fmt::Result {
     if !document.excepted.is_empty() {
         writeln!(out, "\n### Accepted until a date\n")?;
@@ -147,6 +147,12 @@ fn write_rest(out: &mut String, document: &Document) -> std::fmt::Result {
             escaped(&it.exception),
             escaped(&it.reason)
         )?;
+    }
+    for (index, it) in document.not_judged.iter().take(ROWS).enumerate() {
+        if index == 0 {
+            writeln!(out, "\n### Not judged, and may make pods\n")?;
+        }
+        writeln!(out, "- {}", escaped(it))?;
     }
     let lacked = document.permissions.iter().flat_map(|it| &it.lacked);
     for (index, it) in lacked.enumerate() {

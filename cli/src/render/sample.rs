@@ -13,7 +13,7 @@ use hostfit_engine::landing::{Fleet, NodeClass};
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
-use hostfit_engine::verdict::Verdict;
+use hostfit_engine::verdict::{Reason, Verdict};
 use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 
 use crate::document::{
@@ -46,7 +46,7 @@ pub(super) fn cluster(workloads: usize) -> Document {
         Kind::Report,
         Some(source),
         &catalog,
-        |it| it.fix.clone(),
+        Box::new(|it: &Reason| it.finding.fix.clone()),
         now,
     );
     for host in fleet.hosts() {
@@ -123,7 +123,13 @@ pub(super) fn image_on_hosts() -> Document {
     let catalog = Catalog::default();
     let policy = Policy::report_only();
     let fleet = fleet();
-    let mut builder = Builder::new(Kind::Check, None, &catalog, |it| it.fix.clone(), now);
+    let mut builder = Builder::new(
+        Kind::Check,
+        None,
+        &catalog,
+        Box::new(|it: &Reason| it.finding.fix.clone()),
+        now,
+    );
     for host in fleet.hosts() {
         builder.host(host, Origin::File);
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hostfit_engine::finding::{Code, Finding, plain};
-use hostfit_engine::host::Host;
-use hostfit_engine::verdict::Judgement;
+use hostfit_engine::finding::{Code, plain};
+use hostfit_engine::host::{Host, HostName};
+use hostfit_engine::verdict::{Judgement, Reason};
 
 use kube::ResourceExt as _;
 
@@ -22,7 +22,7 @@ impl Survey {
             from: self.from.clone(),
             read: self.read,
         };
-        let fix = self.fixes();
+        let fix = Box::new(|reason: &Reason| self.fix(reason));
         let mut builder = Builder::new(kind, Some(source), &self.catalog, fix, self.now);
         for host in self.fleet.hosts() {
             builder.host(host, self.origin(host));
@@ -31,20 +31,29 @@ impl Survey {
     }
 
     /// What to do about a finding, in words for who reads of this survey.
-    pub(crate) fn fix(&self, finding: &Finding) -> String {
-        self.fixes()(finding)
-    }
-
-    fn fixes(&self) -> fn(&Finding) -> String {
-        match self.objects.has_operator() {
-            true => of_operator,
-            false => of_user,
+    pub(crate) fn fix(&self, reason: &Reason) -> String {
+        let finding = &reason.finding;
+        let is_elsewhere = |host: &HostName| match self.origins.get(host) {
+            Some(Origin::BuiltIn | Origin::File | Origin::Local) => true,
+            Some(Origin::Observed | Origin::Declared) | None => false,
+        };
+        let operator = || plain(&finding.fix, TEXT);
+        match finding.code {
+            // What nodes do not tell is the nodes', and what files and our list do not tell is not.
+            Code::HF904 if !reason.hosts.iter().any(is_elsewhere) => operator(),
+            Code::HF904 => advice::fix(finding),
+            // The operator's settings are the reader's, where it has asked the registries.
+            _ if self.objects.has_operator() && self.is_of_cluster() => operator(),
+            // Else they are asked with the user's own rights.
+            _ => advice::fix(finding),
         }
     }
 
     /// The document that was built, with what the cluster let us read.
     pub(crate) fn finish(&self, builder: Builder<'_>) -> Document {
         let mut document = builder.finish();
+        let not_judged = self.not_judged.iter();
+        document.not_judged = not_judged.map(|it| plain(it, TEXT)).collect();
         let Permissions { used, lacked } = &self.permissions;
         let lacked = lacked.iter().map(|hidden| Lacked {
             permission: hidden.permission.clone(),
@@ -123,22 +132,9 @@ impl Survey {
     /// Who says what a host offers.
     pub(crate) fn origin(&self, host: &Host) -> Origin {
         let said = self.origins.get(&host.name).copied();
-        said.unwrap_or_else(|| match self.fleet.is_declared(&host.name) {
+        said.unwrap_or_else(|| match self.is_declared(&host.name) {
             true => Origin::Declared,
             false => Origin::Observed,
         })
-    }
-}
-
-/// The operator's settings are the reader's.
-fn of_operator(finding: &Finding) -> String {
-    plain(&finding.fix, TEXT)
-}
-
-/// There is no operator: registries are asked with the user's own rights. What nodes do not tell is still the nodes'.
-fn of_user(finding: &Finding) -> String {
-    match finding.code {
-        Code::HF904 => of_operator(finding),
-        _ => advice::fix(finding),
     }
 }

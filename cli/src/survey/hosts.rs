@@ -1,14 +1,17 @@
 //! The hosts of a survey: which are meant, which take their place, which are planned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use hostfit_engine::finding::nearest;
 use hostfit_engine::host::{Host, HostName};
+use hostfit_engine::image::ImageRef;
 use hostfit_engine::landing::{Fleet, NodeClass};
 use hostfit_engine::workload::Placement;
+use hostfit_registry::SharedFacts;
 
-use super::Survey;
+use super::{Objects, Question, Survey, list, snapshot};
+use crate::cluster::Cluster;
 use crate::hosts::HostArg;
 
 impl Survey {
@@ -25,7 +28,9 @@ impl Survey {
                 let found = found.cloned().ok_or_else(|| {
                     let names: Vec<_> = known.iter().map(|it| it.name.0.as_str()).collect();
                     let near = nearest(name, &names);
-                    let near = near.map(|near| format!(": did you mean {near}?"));
+                    let near = near.map(|near| format!("did you mean {near}?"));
+                    let near = near.or_else(|| wanted.built_in_instead());
+                    let near = near.map(|near| format!(": {near}"));
                     anyhow!(
                         "there is no host profile {name} in {}{} ({} nodes shows them; builtin/NAME is a built-in host)",
                         self.from,
@@ -36,6 +41,14 @@ impl Survey {
                 Ok(vec![found])
             }
             other => other.read(),
+        }
+    }
+
+    /// Keeps who says what these hosts offer, if it is not the cluster.
+    pub(crate) fn say_of(&mut self, arg: &HostArg, hosts: &[Host]) {
+        if let Some(origin) = arg.origin() {
+            let names = hosts.iter().map(|host| host.name.clone());
+            self.origins.extend(names.map(|name| (name, origin)));
         }
     }
 
@@ -68,9 +81,50 @@ impl Survey {
         })
     }
 
+    /// Whether people say what the host is, and no node is of it.
+    pub(crate) fn is_declared(&self, host: &HostName) -> bool {
+        let mut profiles = self.objects.host_profiles.iter();
+        let declared = profiles
+            .any(|it| it.metadata.name.as_deref() == Some(&host.0) && it.spec.facts.is_some());
+        declared && self.nodes(host) == 0
+    }
+
     /// How many nodes a host has.
     pub(crate) fn nodes(&self, host: &HostName) -> u32 {
         let mut hosts = self.fleet.hosts().iter();
         hosts.find(|it| it.name == *host).map_or(0, |it| it.nodes)
     }
+}
+
+/// Where manifests are to run: what a snapshot tells, or, if a HostProfile is named, a cluster; else the named hosts alone.
+pub(super) async fn of_manifests(
+    question: &Question<'_>,
+) -> anyhow::Result<(Objects, HashMap<ImageRef, SharedFacts>)> {
+    let cluster = &question.common.cluster;
+    if let Some(path) = &cluster.snapshot {
+        let snapshot = snapshot::read(path)?;
+        return Ok((snapshot.objects, snapshot.images));
+    }
+    let mut hosts = question.hosts.iter();
+    let Some(profile) = hosts.find(|it| matches!(it, HostArg::Profile(_))) else {
+        if question.hosts.is_empty() {
+            bail!(
+                "say where the manifests are to run: --host builtin/NAME, file:PATH, or local ({} catalog list hosts)",
+                crate::program()
+            );
+        }
+        return Ok(Default::default());
+    };
+    let objects = async {
+        let cluster = Cluster::open(cluster).await?;
+        anyhow::Ok(list::hosts(&cluster).await?.objects)
+    };
+    let objects = objects.await.map_err(|error| {
+        let instead = profile.built_in_instead();
+        let instead = instead.map(|it| format!(" ({it})")).unwrap_or_default();
+        error.context(format!(
+            "--host {profile} is a HostProfile of a cluster{instead}"
+        ))
+    })?;
+    Ok((objects, HashMap::new()))
 }

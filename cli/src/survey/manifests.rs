@@ -11,7 +11,9 @@ use hostfit_crds::workload::{CronJobSpec, PodSpec, Pods, TemplateSpec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Declared, Objects};
+use super::Declared;
+use crate::read::documents;
+use crate::target::near_kind;
 
 /// Longest file that is read, in bytes: manifests are written by people.
 const LONGEST: u64 = 32 << 20;
@@ -21,9 +23,11 @@ const DEEPEST: usize = 32;
 /// What was found in the files.
 #[derive(Default)]
 pub(super) struct Read {
-    pub(super) objects: Objects,
+    pub(super) workloads: Vec<Declared>,
     /// What could not be read, one sentence each.
     pub(super) broken: Vec<String>,
+    /// What may make pods and is of no kind that is read.
+    pub(super) not_judged: Vec<String>,
 }
 
 /// Reads files, folders with all that is in them, and stdin, which is `-`.
@@ -62,11 +66,15 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
         bail!("there is no .yaml, .yml or .json in {}", paths.join(", "));
     }
     // What a failed command pipes must not look like what fits.
-    if read.objects.workloads.is_empty() && read.broken.is_empty() {
-        bail!(
-            "nothing in {} makes pods, so nothing is judged",
-            paths.join(", ")
-        );
+    if read.workloads.is_empty() && read.broken.is_empty() {
+        let paths = paths.join(", ");
+        match read.not_judged.is_empty() {
+            true => bail!("nothing in {paths} makes pods, so nothing is judged"),
+            false => bail!(
+                "nothing in {paths} is of a kind that is judged: {}",
+                read.not_judged.join("; ")
+            ),
+        }
     }
     Ok(read)
 }
@@ -109,12 +117,12 @@ pub(crate) fn folder(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 impl Read {
     fn take(&mut self, text: &str, file: &str, namespace: Option<&str>) {
-        let documents: Vec<Value> = match serde_saphyr::from_multiple(text) {
+        let documents = match documents(text) {
             Ok(documents) => documents,
             Err(error) => {
                 let why = match is_template(text) {
                     true => template(),
-                    false => format!("it is no YAML: {error}"),
+                    false => error.to_string(),
                 };
                 self.broken.push(format!("{file}: {why}"));
                 return;
@@ -159,8 +167,11 @@ impl Read {
             }
             return failed.map_or(Ok(()), Err);
         }
-        let declared = declared(&Value::Object(object), file, namespace)?;
-        self.objects.workloads.extend(declared);
+        let object = Value::Object(object);
+        match declared(&object, file, namespace)? {
+            Some(workload) => self.workloads.push(workload),
+            None => self.not_judged.extend(not_judged(&object)),
+        }
         Ok(())
     }
 }
@@ -249,6 +260,39 @@ fn pod(object: &Value) -> anyhow::Result<Option<Made>> {
         _ => return Ok(None),
     };
     Ok(Some(pod))
+}
+
+/// What to say of an object that is not judged and may make pods: its kind is nearly one that does, or it has containers.
+fn not_judged(object: &Value) -> Option<String> {
+    let kind = object.get("kind")?.as_str()?;
+    let version = object.get("apiVersion").and_then(Value::as_str);
+    let version = version.unwrap_or("no apiVersion");
+    let has_pods = containers(object);
+    match near_kind(kind) {
+        Some(near) if near == kind && has_pods => Some(format!(
+            "{} ({version} has no {kind}: see kubectl api-resources)",
+            named(object)
+        )),
+        Some(near) if has_pods => Some(format!(
+            "{} ({version}): did you mean {near}?",
+            named(object)
+        )),
+        _ if has_pods => Some(format!("{} ({version})", named(object))),
+        _ => None,
+    }
+}
+
+/// Whether containers with images stand anywhere in an object.
+fn containers(object: &Value) -> bool {
+    match object {
+        Value::Object(fields) => {
+            let own = fields.get("containers").and_then(Value::as_array);
+            let has_image = |it: &Value| it.get("image").is_some_and(Value::is_string);
+            own.is_some_and(|own| own.iter().any(has_image)) || fields.values().any(containers)
+        }
+        Value::Array(list) => list.iter().any(containers),
+        _ => false,
+    }
 }
 
 /// The images that an object names, wherever they stand.

@@ -17,9 +17,15 @@ const GRAVITON: &str = include_str!("graviton.yaml");
 fn check(name: &str, code: i32, arguments: &[&str]) {
     let folder = Folder::new(name);
     fs::write(folder.0.join("graviton.yaml"), GRAVITON).unwrap();
-    let mut all = vec!["--snapshot", SHOP, "--as-of", "2026-11-25"];
+    let place = ["--snapshot", SHOP, "--as-of", "2026-11-25"];
+    shown(&folder, name, code, &place, arguments);
+}
+
+#[track_caller]
+fn shown(folder: &Folder, name: &str, code: i32, place: &[&str], arguments: &[&str]) {
+    let mut all = place.to_vec();
     all.extend(arguments);
-    let output = hostfit(&folder, &all);
+    let output = hostfit(folder, &all);
     let error = String::from_utf8(output.stderr).unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     let shown = format!("$ hostfit {}\n{shown}{error}", arguments.join(" "));

@@ -160,7 +160,9 @@ fn hosts_come_from_files_which_are_read_strictly() {
     let near = ["check", "image", "oci:image", "--host", "builtin/debian12"];
     check(&folder, &near, 2, &["did you mean builtin/debian-12?"]);
     let bare = ["check", "image", "oci:image", "--host", "debian-12"];
-    check(&folder, &bare, 2, &["write builtin/NAME"]);
+    check(&folder, &bare, 2, &["did you mean builtin/debian-12?"]);
+    let other = ["check", "image", "oci:image", "--host", "workers"];
+    check(&folder, &other, 2, &["write builtin/NAME"]);
 }
 
 #[test]

@@ -15,3 +15,4 @@ mod many;
 mod release;
 mod report;
 mod snapshots;
+mod words;

@@ -161,3 +161,44 @@ fn what_judges_nothing_is_no_pass() {
         &says,
     );
 }
+
+#[test]
+fn what_may_make_pods_and_is_not_judged_is_named() {
+    let folder = Folder::new("not-judged");
+    let template =
+        "spec: {template: {spec: {containers: [{name: web, image: \"127.0.0.1:1/x:1\"}]}}}";
+    let all = [
+        deployment("web"),
+        format!("apiVersion: apps/v1\nkind: Deploymnet\nmetadata: {{name: typo}}\n{template}\n"),
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: canary}}\n{template}\n"
+        ),
+        format!(
+            "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {{name: old}}\n{template}\n"
+        ),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n".to_owned(),
+    ];
+    fs::write(folder.0.join("all.yaml"), all.join("---\n")).unwrap();
+    let named = "not judged, and may make pods: Deploymnet typo (apps/v1): did you mean Deployment?; \
+                 Rollout canary (argoproj.io/v1alpha1); \
+                 Deployment old (extensions/v1beta1 has no Deployment: see kubectl api-resources)\n";
+    let command = arguments(&["check", "-f", "all.yaml"]);
+    check(&folder, &command, 0, &["1 workload,", named]);
+    let strict = [&command[..], &["--fail-on", "unknown"]].concat();
+    check(&folder, &strict, 3, &[named]);
+    let json = [&command[..], &["-o", "json"]].concat();
+    check(&folder, &json, 0, &["\"not_judged\": ["]);
+    fs::write(folder.0.join("all.yaml"), &all[1]).unwrap();
+    let says = "nothing in all.yaml is of a kind that is judged: Deploymnet typo (apps/v1): did you mean Deployment?";
+    check(&folder, &command, 2, &[says]);
+}
+
+#[test]
+fn what_is_no_yaml_is_shown_where_it_is_not() {
+    let folder = Folder::new("no-yaml");
+    let text = deployment("web").replace("kind: Deployment\n", "kind: [\n");
+    fs::write(folder.0.join("web.yaml"), text).unwrap();
+    let command = arguments(&["check", "-f", "web.yaml"]);
+    let says = ["error: web.yaml: it is no YAML: line ", "\n2 | kind: [\n"];
+    check(&folder, &command, 2, &says);
+}

@@ -27,8 +27,12 @@ fn a_report_is_written_in_the_format_of_its_reader() {
         &folder,
         &FROM,
         2,
-        &["hostfit report has no format table", "-o html"],
+        &["say who reads the report", "-o html (people)"],
     );
+    let file = [&FROM[..], &["--output-file", "all.md"]].concat();
+    assert_eq!(check(&folder, &file, 1, &[]), "");
+    let text = std::fs::read_to_string(folder.0.join("all.md")).unwrap();
+    assert!(text.starts_with("## Hostfit: "), "{text}");
 }
 
 #[test]
