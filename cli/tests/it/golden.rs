@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 
+use crate::acme;
 use crate::kit::{Folder, hostfit};
 
 /// A snapshot of a cluster of seven nodes in three classes, on which the operator had reported.
@@ -18,6 +19,16 @@ fn check(name: &str, code: i32, arguments: &[&str]) {
     let folder = Folder::new(name);
     fs::write(folder.0.join("graviton.yaml"), GRAVITON).unwrap();
     let place = ["--snapshot", SHOP, "--as-of", "2026-11-25"];
+    shown(&folder, name, code, &place, arguments);
+}
+
+/// The situations of the mock-ups, on a cluster like theirs.
+#[track_caller]
+fn mocked(name: &str, code: i32, arguments: &[&str]) {
+    let folder = Folder::new(name);
+    let snapshot = acme::snapshot().to_string();
+    fs::write(folder.0.join("acme.json"), snapshot).unwrap();
+    let place = ["--snapshot", "acme.json", "--as-of", "2026-04-01"];
     shown(&folder, name, code, &place, arguments);
 }
 
@@ -191,4 +202,31 @@ fn an_exception_is_printed_and_a_wrong_one_is_not() {
     );
     let applied = [&["HF101", "--apply", "--until", "+30d"], &because[..]].concat();
     check("except-apply", 2, &except(&applied));
+}
+
+#[test]
+fn the_situations_of_the_mock_ups() {
+    mocked("acme-check", 1, &["check", "-A"]);
+    let target = ["-n", "shop", "deploy/search"];
+    mocked("acme-explain", 0, &[&["explain"], &target[..]].concat());
+    mocked("acme-matrix", 1, &["matrix"]);
+    let plan = ["plan", "--from", "amzn2-k510", "--to", "amzn2023-k61"];
+    mocked("acme-plan", 0, &plan);
+    mocked(
+        "acme-plan-strict",
+        1,
+        &[&plan[..], &["-q", "--fail-on", "warn"]].concat(),
+    );
+    mocked("acme-nodes", 0, &["nodes"]);
+    mocked(
+        "acme-image",
+        1,
+        &[
+            "check",
+            "image",
+            "registry.acme.example/shop/search:4.1",
+            "--host",
+            "builtin/x86-64-v2",
+        ],
+    );
 }

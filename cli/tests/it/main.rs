@@ -1,6 +1,7 @@
 //! The command as people run it.
 #![cfg(test)]
 
+mod acme;
 mod api;
 mod cases;
 mod cluster;
@@ -15,4 +16,5 @@ mod many;
 mod release;
 mod report;
 mod snapshots;
+mod terminal;
 mod words;
