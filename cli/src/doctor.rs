@@ -14,7 +14,7 @@ use hostfit_engine::finding::plain;
 use crate::cluster::Cluster;
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format, Patience};
-use crate::out::{self, say};
+use crate::out;
 use crate::render;
 use checks::{Check, State};
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         }
     };
     match format {
-        Format::Table => table(&checks),
+        Format::Table => out::write(format_args!("{}", table(&checks, &Signs::of_locale()))),
         format => out::write(format_args!(
             "{}",
             render::object(format, &document(&checks))?
@@ -72,18 +72,19 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
 }
 
 /// Groups, a line a check, and what to do beneath.
-fn table(checks: &[Check]) {
-    let signs = Signs::of_locale();
+fn table(checks: &[Check], signs: &Signs) -> String {
+    let mut lines = Vec::new();
     let mut group = "";
     for check in checks {
         if check.group != group {
             group = check.group;
-            say!("{group}");
+            lines.push(group.to_owned());
         }
-        say!("{} {}", signs.of(check.state), plain(&check.says, LINE));
+        let says = plain(&check.says, LINE);
+        lines.push(format!("{} {says}", signs.of(check.state)));
         if let Some(fix) = &check.fix {
-            say!("    {}", plain(fix, LINE));
-            say!("    see {}", check.docs());
+            lines.push(format!("    {}", plain(fix, LINE)));
+            lines.push(format!("    see {}", check.docs()));
         }
     }
     let count = |state| checks.iter().filter(|it| it.state == state).count();
@@ -95,11 +96,12 @@ fn table(checks: &[Check]) {
         0 => String::new(),
         many => format!(", {} not made", counted(many, "check")),
     };
-    say!(
-        "{}, {}{unseen}",
+    lines.push(format!(
+        "{}, {}{unseen}\n",
         counted(count(State::Problem), "problem"),
         counted(count(State::Warning), "warning")
-    );
+    ));
+    lines.join("\n")
 }
 
 fn document(checks: &[Check]) -> serde_json::Value {

@@ -74,10 +74,11 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     }
     let survey = args.place.survey(common, &targets(&args.subject)?).await?;
     let judgements = survey.judge();
+    let again = args.place.again() + &style::same(common);
     match format {
         Format::Table => {
             for (item, judgement) in survey.items.iter().zip(&judgements) {
-                workload(&survey, item, judgement, common);
+                workload(&survey, item, judgement, &again);
             }
             style::permissions(&survey);
         }
@@ -92,7 +93,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     Ok(workloads::exit(&survey, &judgements, common))
 }
 
-fn workload(survey: &Survey, item: &Item, judgement: &Judgement, common: &Common) {
+fn workload(survey: &Survey, item: &Item, judgement: &Judgement, again: &str) {
     let nodes = |names: &mut dyn Iterator<Item = &HostName>| -> u32 {
         names.map(|name| survey.nodes(name)).sum()
     };
@@ -118,7 +119,7 @@ fn workload(survey: &Survey, item: &Item, judgement: &Judgement, common: &Common
     }
     for (reasons, code) in grouped(judgement) {
         say!("");
-        finding(survey, item, judgement, &reasons, code, common);
+        finding(survey, item, judgement, &reasons, code, again);
     }
     for accepted in &judgement.excepted {
         let finding = &accepted.reason.finding;
@@ -227,7 +228,7 @@ fn finding(
     judgement: &Judgement,
     reasons: &[&Reason],
     code: Code,
-    common: &Common,
+    again: &str,
 ) {
     let Some(first) = reasons.first() else { return };
     let Finding {
@@ -326,11 +327,10 @@ fn finding(
     if survey.is_of_cluster() && first.finding.verdict != CellVerdict::Unknown {
         let target = short(&item.target.kind, &item.target.name);
         let place = format!("-n {} {target}", item.namespace);
-        let same = style::same(common);
         fix(&[
             "accept it until a date:".to_owned(),
             format!(
-                "{} except {place} {code}{same} --until +30d --reason \"...\"",
+                "{} except {place} {code}{again} --until +30d --reason \"...\"",
                 crate::program()
             ),
         ]);

@@ -1,5 +1,6 @@
 //! The flags that every command takes, each with its variable `HOSTFIT_…`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,16 +20,16 @@ pub(crate) struct Common {
     pub(crate) cluster: ClusterArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Judge as on that day, YYYY-MM-DD: ends of support and of exceptions count from then.
+    /// Judge as on that day, YYYY-MM-DD, or at that second, YYYY-MM-DDTHH:MM:SSZ: ends of support and of exceptions count
+    /// from then.
     #[arg(long, global = true, value_name = "DATE", env = "HOSTFIT_AS_OF")]
-    pub(crate) as_of: Option<jiff::civil::Date>,
+    pub(crate) as_of: Option<AsOf>,
 }
 
 impl Common {
     /// The moment as of which is judged.
     pub(crate) fn now(&self) -> Timestamp {
-        let day = self.as_of.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-        day.map_or_else(Timestamp::now, |day| day.timestamp())
+        self.as_of.map_or_else(Timestamp::now, |it| it.0)
     }
 }
 
@@ -203,6 +204,40 @@ impl From<Color> for anstream::ColorChoice {
     }
 }
 
+/// A day, which is its first second (UTC), or a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AsOf(Timestamp);
+
+impl FromStr for AsOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let of_day = || {
+            let day: jiff::civil::Date = text.parse().ok()?;
+            let day = day.to_zoned(TimeZone::UTC).ok()?;
+            Some(day.timestamp())
+        };
+        // To jiff, hours without a zone are a day as well.
+        let moment = match text.contains(['T', ' ']) {
+            true => text.parse().ok(),
+            false => of_day(),
+        };
+        moment
+            .map(Self)
+            .ok_or_else(|| "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ".to_owned())
+    }
+}
+
+impl fmt::Display for AsOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.0.to_zoned(TimeZone::UTC);
+        match time.time() == jiff::civil::Time::midnight() {
+            true => time.date().fmt(f),
+            false => self.0.fmt(f),
+        }
+    }
+}
+
 /// A duration as people write it: 30s, 2m.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Patience(pub(crate) Duration);
@@ -240,6 +275,26 @@ mod tests {
         assert!(read("30").unwrap_err().contains("unit"));
         assert!(read("0s").unwrap_err().contains("more than nothing"));
         assert!(read("-3s").is_err());
+    }
+
+    #[test]
+    fn it_is_judged_as_of_a_day_or_a_second() {
+        let read = |text: &str| {
+            text.parse::<AsOf>()
+                .map(|it| (it.0.to_string(), it.to_string()))
+        };
+        let both = |time: &str, shown: &str| Ok((time.to_owned(), shown.to_owned()));
+        let day = read("2026-11-25");
+        assert_eq!(day, both("2026-11-25T00:00:00Z", "2026-11-25"));
+        let second = "2026-11-25T10:00:01Z";
+        assert_eq!(read(second), both(second, second));
+        assert_eq!(
+            read("2026-11-25T10:00:01+01:00"),
+            both("2026-11-25T09:00:01Z", "2026-11-25T09:00:01Z")
+        );
+        for wrong in ["tomorrow", "2026-13-01", "2026-11-25T10:00", ""] {
+            assert!(read(wrong).unwrap_err().contains("YYYY-MM-DD"), "{wrong}");
+        }
     }
 
     #[test]

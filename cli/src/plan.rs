@@ -154,11 +154,7 @@ fn on_machines_of(now: &HostFacts, coming: HostFacts) -> HostFacts {
 /// The host that is replaced.
 fn from(survey: &Survey, named: Option<&str>, to: &Host) -> anyhow::Result<Host> {
     if let Some(name) = named {
-        let hosts = survey.hosts(&HostArg::Profile(name.to_owned()))?;
-        return hosts
-            .into_iter()
-            .next()
-            .ok_or_else(|| anyhow!("no host {name}"));
+        return survey.profile(name);
     }
     let mut profiles = survey.objects.host_profiles.iter();
     let declared = profiles.find(|it| it.metadata.name.as_deref() == Some(&to.name.0));

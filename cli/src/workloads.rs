@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// The flags by which another command looks at the same place.
-    fn again(&self) -> String {
+    pub(crate) fn again(&self) -> String {
         let files = self.files.iter().map(|it| ("-f", it.clone()));
         let hosts = self.host.iter().map(|it| ("--host", it.to_string()));
         let flags = files.chain(hosts);

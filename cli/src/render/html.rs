@@ -44,6 +44,7 @@ struct Page<'a> {
     hosts: Vec<HostRow>,
     excepted: &'a [Excepted],
     lacked: &'a [Lacked],
+    not_judged: &'a [String],
 }
 
 /// The document as a page.
@@ -74,6 +75,7 @@ pub(crate) fn html(document: &Document) -> anyhow::Result<String> {
             !document.excepted.is_empty() && !is_empty,
         ),
         ("hosts", "Hosts", true),
+        ("not-judged", "Not judged", !document.not_judged.is_empty()),
         ("permissions", "Not allowed to read", !lacked.is_empty()),
     ];
     let parts = all.into_iter().filter(|(.., there)| *there);
@@ -110,6 +112,7 @@ pub(crate) fn html(document: &Document) -> anyhow::Result<String> {
         hosts: parts::hosts(document),
         excepted: &document.excepted,
         lacked,
+        not_judged: &document.not_judged,
     };
     Ok(page.render()?)
 }

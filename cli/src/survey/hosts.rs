@@ -23,25 +23,43 @@ impl Survey {
     pub(crate) fn hosts(&self, wanted: &HostArg) -> anyhow::Result<Vec<Host>> {
         match wanted {
             HostArg::Profile(name) => {
-                let known = self.fleet.hosts();
-                let found = known.iter().find(|host| host.name.0 == *name);
-                let found = found.cloned().ok_or_else(|| {
-                    let names: Vec<_> = known.iter().map(|it| it.name.0.as_str()).collect();
-                    let near = nearest(name, &names);
-                    let near = near.map(|near| format!("did you mean {near}?"));
-                    let near = near.or_else(|| wanted.built_in_instead());
-                    let near = near.map(|near| format!(": {near}"));
-                    anyhow!(
-                        "there is no host profile {name} in {}{} ({} nodes shows them; builtin/NAME is a built-in host)",
-                        self.from,
-                        near.unwrap_or_default(),
-                        crate::program()
-                    )
-                })?;
-                Ok(vec![found])
+                let built_in = wanted.built_in_instead();
+                match built_in.filter(|_| self.near_profile(name).is_none()) {
+                    Some(instead) if self.profile(name).is_err() => Err(anyhow!(
+                        "there is no host profile {name} in {}: {instead}",
+                        self.from
+                    )),
+                    _ => Ok(vec![self.profile(name)?]),
+                }
             }
             other => other.read(),
         }
+    }
+
+    /// The host profile of this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none here.
+    pub(crate) fn profile(&self, name: &str) -> anyhow::Result<Host> {
+        let known = self.fleet.hosts();
+        let found = known.iter().find(|host| host.name.0 == name);
+        found.cloned().ok_or_else(|| {
+            let near = self.near_profile(name);
+            let near = near.map(|near| format!(": did you mean {near}?"));
+            anyhow!(
+                "there is no host profile {name} in {}{} ({} nodes shows them; builtin/NAME is a built-in host)",
+                self.from,
+                near.unwrap_or_default(),
+                crate::program()
+            )
+        })
+    }
+
+    fn near_profile(&self, name: &str) -> Option<&str> {
+        let known = self.fleet.hosts().iter();
+        let names: Vec<_> = known.map(|it| it.name.0.as_str()).collect();
+        nearest(name, &names)
     }
 
     /// Keeps who says what these hosts offer, if it is not the cluster.

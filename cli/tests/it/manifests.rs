@@ -188,6 +188,13 @@ fn what_may_make_pods_and_is_not_judged_is_named() {
     check(&folder, &strict, 3, &[named]);
     let json = [&command[..], &["-o", "json"]].concat();
     check(&folder, &json, 0, &["\"not_judged\": ["]);
+    let html = [&command[..], &["-o", "html"]].concat();
+    check(
+        &folder,
+        &html,
+        0,
+        &["<h2 id=\"not-judged-title\">", "Rollout canary"],
+    );
     fs::write(folder.0.join("all.yaml"), &all[1]).unwrap();
     let says = "nothing in all.yaml is of a kind that is judged: Deploymnet typo (apps/v1): did you mean Deployment?";
     check(&folder, &command, 2, &[says]);

@@ -51,6 +51,38 @@ fn workloads_are_named_as_for_kubectl_and_nearly_right_names_are_guessed() {
 }
 
 #[test]
+fn hosts_of_another_name_are_guessed_where_they_may_stand() {
+    let folder = Folder::new("hosts");
+    let wrong = |arguments: &[&str], says: &str, never: &str| {
+        let text = crate::kit::hostfit(&folder, &[arguments, &["--snapshot", SHOP]].concat());
+        let text = String::from_utf8(text.stderr).unwrap();
+        assert!(text.contains(says) && !text.contains(never), "{text}");
+    };
+    let plan = |from, to| ["plan", "--from", from, "--to", to];
+    wrong(
+        &plan("rhel94-k514", "rhel-10"),
+        "did you mean builtin/rhel-10?",
+        "shows them",
+    );
+    wrong(
+        &plan("rhel94-k514", "amzn2-k51"),
+        "did you mean amzn2-k510?",
+        "builtin/a",
+    );
+    // What is replaced has nodes: nothing that is built in.
+    wrong(
+        &plan("rhel-9", "builtin/rhel-10"),
+        "there is no host profile rhel-9",
+        "did you mean",
+    );
+    wrong(
+        &["check", "--host", "al2023"],
+        "did you mean builtin/al2023?",
+        "shows them",
+    );
+}
+
+#[test]
 fn a_host_profile_is_shown_as_a_node_is() {
     let folder = Folder::new("profile");
     let says = [

@@ -53,6 +53,60 @@ fn of_a_healthy_install_nothing_is_told() {
 }
 
 #[test]
+fn the_install_of_the_mock_up() {
+    let mut read = healthy();
+    let hooks = read.validating.as_mut().unwrap()[0].webhooks.as_mut();
+    hooks.unwrap()[0].failure_policy = Some("Ignore".to_owned());
+    let names: Vec<_> = (1..=14).map(|index| format!("node-{index:02}")).collect();
+    let nodes = names.iter().map(|name| {
+        of(json!({
+            "metadata": {"name": name, "labels": {"kubernetes.io/arch": "amd64"}},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }))
+    });
+    read.nodes = Ok(nodes.collect());
+    let profiles = names.iter().enumerate().map(|(index, name)| {
+        let facts = match index {
+            0..3 => json!({"os": "ubuntu"}),
+            _ => json!({"os": "ubuntu", "cpuLevel": 3}),
+        };
+        of(json!({"metadata": {"name": name}, "spec": {}, "status": {"facts": facts}}))
+    });
+    read.node_profiles = Ok(profiles.collect());
+    read.leases = Ok(names.iter().map(|name| of(lease(name, read.now))).collect());
+    let gap = hostfit_engine::fact::Gap::Unauthorized {
+        registry: "registry.acme.example".to_owned(),
+    };
+    let finding = gap.finding();
+    read.reports = Ok(vec![of(json!({
+        "metadata": {"name": "sts-carts", "namespace": "shop"},
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "carts", "uid": ""}},
+        "status": {"verdict": "Unknown", "findings": [{
+            "code": finding.code.as_str(), "severity": "Unknown", "verdict": "Unknown",
+            "message": finding.message(), "remediation": finding.fix,
+        }]},
+    }))]);
+    let signs = crate::doctor::Signs { is_utf8: true };
+    let shown = crate::doctor::table(&all(&read), &signs);
+    let shown = anstream::adapter::strip_str(&shown).to_string();
+    // How many rules there are changes, and how old they are does by the day.
+    let lines = shown.lines().map(|line| match line.contains(" rules") {
+        true => "√ … rules …\n".to_owned(),
+        false => format!("{line}\n"),
+    });
+    let shown: String = lines.collect();
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/it/golden/acme-doctor.txt"
+    );
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(file, &shown).unwrap();
+    }
+    let expected = std::fs::read_to_string(file).unwrap_or_default();
+    assert_eq!(shown, expected, "UPDATE=1 writes {file}");
+}
+
+#[test]
 fn a_bundle_that_is_not_there() {
     let without = |read: &mut Read| {
         read.validating = Ok(vec![of(configuration("hostfit", b"", "Fail"))]);
