@@ -1,8 +1,10 @@
-//! One verdict: the same objects and facts through admission and through reports, exceptions included, before, at and
-//! after their end. Whoever judges as well (the command line) joins `check`.
+//! One verdict: the same objects and facts through admission, reports and the command line, exceptions included, before, at
+//! and after their end.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hostfit_crds::fleet::{Class, fleet};
 use hostfit_crds::item::item;
@@ -109,6 +111,79 @@ fn reported(image: &str, matrix: &Value, exception: &Value, now: Timestamp) -> S
     )
 }
 
+/// The same, as the command line says it of a snapshot of the cluster.
+fn told(image: &str, matrix: &Value, exception: &Value, now: Timestamp) -> String {
+    let whole = |mut object: Value, version: &str, kind: &str| {
+        object["apiVersion"] = json!(version);
+        object["kind"] = json!(kind);
+        object
+    };
+    let ours = |object: Value, kind: &str| whole(object, "hostfit.dev/v1alpha1", kind);
+    let mut profile = profile("el9", rhel9());
+    // Else there is no operator, and nodes are named by what they tell.
+    profile["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "hostfit"});
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let (led, profiles) = match image.contains("bad") {
+        true => {
+            let platform = json!({
+                "platform": "linux/arm64", "manifest": digest, "manifestSize": 0, "evidence": "index",
+                "config": {"size": 0, "user": "1000"},
+            });
+            (
+                json!({"digest": digest}),
+                json!({digest: {"platforms": [platform]}}),
+            )
+        }
+        false => (json!("notFound"), json!({})),
+    };
+    let snapshot = json!({
+        "apiVersion": "snapshot.hostfit.dev/v1", "kind": "Snapshot", "writtenBy": "0.1.0", "taken": now.to_string(),
+        "images": {image: led}, "profiles": profiles,
+        "objects": {
+            "nodes": [whole(node("node-1", &rhel9()), "v1", "Node")],
+            "hostProfiles": [ours(profile, "HostProfile")],
+            "matrices": [ours(named("default", matrix.clone()), "SupportMatrix")],
+            "exceptions": [ours(exception.clone(), "CompatException")],
+            "workloads": [{
+                "apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "web", "uid": "u",
+                "podLabels": {"app": "web"}, "pod": pod(image)["spec"],
+            }],
+        },
+    });
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("hostfit-conformance-{}-{run}.json", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, snapshot.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hostfit-command"))
+        .env_clear()
+        .args([
+            "check",
+            "-o",
+            "json",
+            "--as-of",
+            &now.to_string(),
+            "--snapshot",
+        ])
+        .arg(&file)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let document: Value = serde_json::from_slice(&output.stdout).expect(&error);
+    let workload = &document["workloads"][0];
+    let codes = |list: &Value, path: &str| {
+        let list = list.as_array().into_iter().flatten();
+        let codes = list.filter_map(|it| it.pointer(path)?.as_str());
+        codes.collect::<Vec<_>>().join(",")
+    };
+    said(
+        workload["verdict"].as_str().unwrap(),
+        &codes(&workload["findings"], "/code"),
+        &codes(&document["excepted"], "/finding/code"),
+    )
+}
+
 fn said(verdict: &str, findings: &str, excepted: &str) -> String {
     format!("{verdict} [{findings}] [{excepted}]")
 }
@@ -130,7 +205,7 @@ async fn admitted(stand: &Stand, image: &str) -> String {
 }
 
 #[tokio::test]
-async fn admission_and_reports_say_the_same_before_at_and_after_the_end() {
+async fn admission_reports_and_command_line_say_the_same_before_at_and_after_the_end() {
     let matrix = |codes: &str| json!({"mode": "Enforce", "exceptionCodes": [codes]});
     let stand = Setup::ordinary(matrix("*")).await.ready().await;
     stand
@@ -189,21 +264,17 @@ async fn admission_and_reports_say_the_same_before_at_and_after_the_end() {
                     async || admitted(&stand, image).await == expected,
                 )
                 .await;
-            assert_eq!(
-                reported(image, &matrix, &exception, now),
-                expected,
-                "{change:?}"
-            );
             // The second before and the second of the end itself; admission's is in exceptions.rs, on its own clock.
             let last = expires - SignedDuration::from_nanos(1);
-            let accepted = reported(image, &matrix, &exception, last);
-            assert_eq!(
-                reported(image, &matrix, &exception, expires),
-                without,
-                "{change:?}"
-            );
-            if left == before {
-                assert_eq!(accepted, expected, "{change:?}");
+            let moments = [(now, Some(expected)), (expires, Some(without))];
+            let accepted = (last, (left == before).then_some(expected));
+            for (moment, expected) in moments.into_iter().chain([accepted]) {
+                let reported = reported(image, &matrix, &exception, moment);
+                if let Some(expected) = expected {
+                    assert_eq!(reported, expected, "{change:?}");
+                }
+                let told = told(image, &matrix, &exception, moment);
+                assert_eq!(told, reported, "the command line at {moment}: {change:?}");
             }
         }
     }
