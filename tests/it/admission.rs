@@ -5,6 +5,7 @@ mod door;
 mod exceptions;
 mod existing;
 mod images;
+mod mock_ups;
 mod pods;
 mod policy;
 mod pull_secrets;

@@ -76,7 +76,101 @@ pub(crate) fn note(text: &str, end: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use hostfit_crds::compat_report::TargetRef;
+    use hostfit_engine::distribution::Distribution;
+    use hostfit_engine::fact::{Evidence, Fact, Strength};
+    use hostfit_engine::host::{Host, HostFacts, HostName};
+    use hostfit_engine::image::{Contents, ImageFacts, Platform, PlatformFacts};
+    use hostfit_engine::landing::{Fleet, NodeClass};
+    use hostfit_engine::lineage::Catalog;
+    use hostfit_engine::matrix::{Knowledge, evaluate};
+    use hostfit_engine::policy::Policy;
+    use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
+
     use super::*;
+
+    /// A Job of an image for CUDA 12.8, and the judge's word on it on GPU nodes with an older driver.
+    fn trainer() -> (Item, Judgement) {
+        let host = Host {
+            name: HostName("ubuntu2204-gpu535".to_owned()),
+            nodes: 2,
+            facts: HostFacts {
+                os: Some(Distribution::new("ubuntu", "22.04")),
+                architecture: Some("amd64".to_owned()),
+                nvidia_driver: "535.183.01".parse().ok(),
+                cuda: "12.2".parse().ok(),
+                ..HostFacts::default()
+            },
+            claimed: BTreeSet::new(),
+        };
+        let class = NodeClass {
+            host: Some(0),
+            labels: BTreeMap::new(),
+            taints: BTreeSet::new(),
+            nodes: vec![("gpu-a-01".to_owned(), None)],
+        };
+        let reference = "registry.acme.example/ml/trainer:2.0".parse();
+        let workload = Workload {
+            images: vec![WorkloadImage::new("train", Role::Container, reference)],
+            placement: Placement::default(),
+        };
+        let evidence = Evidence::new(Strength::Stated, "config");
+        let demand = ("NVIDIA_REQUIRE_CUDA".to_owned(), "cuda>=12.8".to_owned());
+        let contents = Contents {
+            env: [demand].into(),
+            ..Contents::default()
+        };
+        let facts = ImageFacts {
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            platforms: vec![PlatformFacts {
+                platform: Platform::new("linux", "amd64"),
+                contents: Fact::Known(contents, evidence.clone()),
+            }],
+        };
+        let policy = Policy::report_only();
+        let knowledge = Knowledge {
+            fleet: &Fleet::new(vec![host], vec![class]),
+            catalog: &Catalog::default(),
+            rules: &policy.rules,
+            today: "2026-04-01".parse().unwrap(),
+            exceptions: &[],
+        };
+        let judgement = evaluate(&workload, &[Fact::Known(facts, evidence)], &knowledge);
+        let item = Item {
+            namespace: "ml".to_owned(),
+            target: TargetRef {
+                api_version: "batch/v1".to_owned(),
+                kind: "Job".to_owned(),
+                name: "trainer".to_owned(),
+                uid: "u".to_owned(),
+            },
+            generation: None,
+            labels: BTreeMap::new(),
+            pull_secrets: Default::default(),
+            workload,
+        };
+        (item, judgement)
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_once_with_its_fix_and_never_in_audit() {
+        let (item, judgement) = trainer();
+        let told = |before, mode| notice(&item, &judgement, before, mode);
+        let notice = told(None, Mode::Warn).unwrap();
+        assert_eq!(notice.about.kind.as_deref(), Some("Job"));
+        assert_eq!(notice.event.reason, "ImageHostIncompatible");
+        assert_eq!(
+            notice.event.note.as_deref(),
+            Some(
+                "HF401 train: image demands cuda>=12.8 of the NVIDIA driver, host has driver 535.183.1, CUDA up to 12.2. \
+                 Fix: use an image for an older CUDA, or nodes with a newer driver. See https://hostfit.dev/c/HF401"
+            )
+        );
+        assert!(told(Some(judgement.verdict.into()), Mode::Enforce).is_none());
+        assert!(told(None, Mode::Audit).is_none());
+    }
 
     #[test]
     fn a_note_is_cut_by_bytes_and_keeps_its_end() {
