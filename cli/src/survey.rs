@@ -113,13 +113,14 @@ impl Survey {
             let workloads = &mut read.workloads;
             workloads.retain(|it| labels.admit(&it.labels));
             let from = format!("manifests in {}", question.files.join(", "));
-            let (objects, images) = hosts::of_manifests(question).await?;
+            let place = hosts::of_manifests(question).await?;
             let objects = Objects {
                 workloads: std::mem::take(workloads),
-                ..objects
+                ..place.objects
             };
             let mut survey = Self::of(objects, from, now, question)?;
-            survey.images = images;
+            survey.images = place.images;
+            survey.permissions = place.permissions;
             survey.broken = read.broken;
             survey.not_judged = read.not_judged;
             survey.ask(question, &progress).await?;
@@ -367,7 +368,10 @@ fn only(objects: &mut Objects, targets: &[Target], from: &str) -> anyhow::Result
                 .map(|it| (it.target.kind.as_str(), it.target.name.as_str()))
                 .collect();
             let near = target.instead(&all);
-            bail!("there is no workload {target} in {from}: {near}");
+            match target.is_one() {
+                true => bail!("there is no workload {target} in {from}: {near}"),
+                false => bail!("there is nothing of type {target} in {from}: {near}"),
+            }
         }
     }
     let is_meant = |it: &Declared| targets.iter().any(|target| is(target, it));

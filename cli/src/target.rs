@@ -110,6 +110,11 @@ impl Target {
         in_place && is_named && is_kind(&self.kind, kind)
     }
 
+    /// Whether one workload is meant, and not all of a kind.
+    pub(crate) fn is_one(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// Of all workloads, kind and name each, the one that may be meant instead, or what else is to be said.
     pub(crate) fn instead(&self, all: &[(&str, &str)]) -> String {
         let Some(wanted) = self.name.as_deref() else {

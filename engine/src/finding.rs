@@ -295,5 +295,5 @@ pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
     let best = names.iter().min_by_key(|name| distance(name))?;
     let edits = distance(best);
     let length = written.chars().count().max(best.chars().count());
-    (edits <= 3 && edits * 2 <= length).then_some(best)
+    (edits <= 3 && edits * 2 <= length + 1).then_some(best)
 }

@@ -10,7 +10,7 @@ use hostfit_engine::landing::{Fleet, NodeClass};
 use hostfit_engine::workload::Placement;
 use hostfit_registry::SharedFacts;
 
-use super::{Objects, Question, Survey, list, snapshot};
+use super::{Objects, Permissions, Question, Survey, list, snapshot};
 use crate::cluster::Cluster;
 use crate::hosts::HostArg;
 
@@ -114,14 +114,27 @@ impl Survey {
     }
 }
 
+/// What decides of manifests besides themselves.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) objects: Objects,
+    pub(super) images: HashMap<ImageRef, SharedFacts>,
+    pub(super) permissions: Permissions,
+}
+
 /// Where manifests are to run: what a snapshot tells, or, if a HostProfile is named, a cluster; else the named hosts alone.
-pub(super) async fn of_manifests(
-    question: &Question<'_>,
-) -> anyhow::Result<(Objects, HashMap<ImageRef, SharedFacts>)> {
+pub(super) async fn of_manifests(question: &Question<'_>) -> anyhow::Result<Place> {
     let cluster = &question.common.cluster;
     if let Some(path) = &cluster.snapshot {
         let snapshot = snapshot::read(path)?;
-        return Ok((snapshot.objects, snapshot.images));
+        let mut permissions = snapshot.permissions;
+        // The workloads are in the manifests.
+        permissions.lacked.retain(|it| !it.hides_workloads);
+        return Ok(Place {
+            objects: snapshot.objects,
+            images: snapshot.images,
+            permissions,
+        });
     }
     let mut hosts = question.hosts.iter();
     let Some(profile) = hosts.find(|it| matches!(it, HostArg::Profile(_))) else {
@@ -131,18 +144,19 @@ pub(super) async fn of_manifests(
                 crate::program()
             );
         }
-        return Ok(Default::default());
+        return Ok(Place::default());
     };
-    let objects = async {
-        let cluster = Cluster::open(cluster).await?;
-        anyhow::Ok(list::hosts(&cluster).await?.objects)
-    };
-    let objects = objects.await.map_err(|error| {
+    let listed = async { list::place(&Cluster::open(cluster).await?).await };
+    let listed = listed.await.map_err(|error| {
         let instead = profile.built_in_instead();
         let instead = instead.map(|it| format!(" ({it})")).unwrap_or_default();
         error.context(format!(
             "--host {profile} is a HostProfile of a cluster{instead}"
         ))
     })?;
-    Ok((objects, HashMap::new()))
+    Ok(Place {
+        objects: listed.objects,
+        images: HashMap::new(),
+        permissions: listed.permissions,
+    })
 }

@@ -45,33 +45,27 @@ pub(super) struct Listed {
 /// If the API server cannot be asked at all.
 pub(super) async fn list(cluster: &Cluster) -> anyhow::Result<Listed> {
     let lister = &Lister::new(cluster);
-    let (hosts, matrices, bases, namespaces, exceptions, reports, workloads) = try_join!(
-        lister.hosts(),
-        lister.guarded::<SupportMatrix>(
-            "supportmatrices.hostfit.dev",
-            "the default rules were used, not the cluster's"
-        ),
-        lister.guarded::<BaseImage>("baseimages.hostfit.dev", "its base images are not known"),
-        lister.namespaces(),
-        lister.namespaced::<CompatException>(
-            "compatexceptions.hostfit.dev",
-            "what people accept counts as if they did not"
-        ),
+    let (place, reports, workloads) = try_join!(
+        lister.place(),
         lister.namespaced::<CompatReport>(
             "compatreports.hostfit.dev",
             "what the operator found is not used, registries are asked"
         ),
         lister.workloads(),
     )?;
-    let objects = Objects {
-        matrices,
-        bases,
-        namespaces,
-        exceptions,
-        workloads,
-        ..hosts
-    };
+    let objects = Objects { workloads, ..place };
     Ok(lister.listed(objects, reports))
+}
+
+/// Lists what decides of workloads that are not there yet.
+///
+/// # Errors
+///
+/// As [`list`].
+pub(super) async fn place(cluster: &Cluster) -> anyhow::Result<Listed> {
+    let lister = &Lister::new(cluster);
+    let objects = lister.place().await?;
+    Ok(lister.listed(objects, Vec::new()))
 }
 
 /// Lists what tells of hosts, and nothing else.
@@ -110,6 +104,30 @@ impl<'a> Lister<'a> {
             reports,
             permissions,
         }
+    }
+
+    /// Everything but workloads and what is known of them.
+    async fn place(&self) -> anyhow::Result<Objects> {
+        let (hosts, matrices, bases, namespaces, exceptions) = try_join!(
+            self.hosts(),
+            self.guarded::<SupportMatrix>(
+                "supportmatrices.hostfit.dev",
+                "the default rules were used, not the cluster's"
+            ),
+            self.guarded::<BaseImage>("baseimages.hostfit.dev", "its base images are not known"),
+            self.namespaces(),
+            self.namespaced::<CompatException>(
+                "compatexceptions.hostfit.dev",
+                "what people accept counts as if they did not"
+            ),
+        )?;
+        Ok(Objects {
+            matrices,
+            bases,
+            namespaces,
+            exceptions,
+            ..hosts
+        })
     }
 
     async fn hosts(&self) -> anyhow::Result<Objects> {

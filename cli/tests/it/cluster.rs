@@ -127,6 +127,46 @@ fn with_nothing_installed_nodes_and_registries_are_asked() {
 }
 
 #[test]
+fn manifests_are_judged_on_a_host_profile_of_the_cluster() {
+    let folder = Folder::new("manifests-of-cluster");
+    let mut api = Api::shop();
+    api.forbidden.extend(["statefulsets", "baseimages"]);
+    let asked = api.serve(&folder);
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: new}\nspec: {containers: [{name: c, image: 'x.example/y:1'}]}\n";
+    fs::write(folder.0.join("new.yaml"), pod).unwrap();
+    let place = [
+        "--host",
+        "rhel94-k514",
+        "--registry-allow",
+        "nobody.example",
+    ];
+    let says = [
+        "1 workload, 1 image, 1 host (3 nodes)",
+        "HF907",
+        "may not list baseimages.hostfit.dev",
+    ];
+    on(
+        &folder,
+        &[&["check", "-f", "new.yaml"], &place[..]].concat(),
+        0,
+        &says,
+    );
+    let asked = asked.lock().unwrap();
+    // Policies are, workloads are not.
+    assert!(
+        asked.iter().any(|path| path.contains("supportmatrices")),
+        "{asked:?}"
+    );
+    assert!(
+        !asked.iter().any(|path| path.contains("deployments")),
+        "{asked:?}"
+    );
+    drop(asked);
+    let wrong = ["check", "-f", "new.yaml", "--host", "rhel94-k51"];
+    on(&folder, &wrong, 2, &["did you mean rhel94-k514?"]);
+}
+
+#[test]
 fn what_may_not_be_seen_is_named_and_is_no_pass() {
     let folder = Folder::new("hidden");
     let mut api = Api::shop();

@@ -26,6 +26,12 @@ fn workloads_are_named_as_for_kubectl_and_nearly_right_names_are_guessed() {
         1,
         &["shop/Deployment/fast    FAIL"],
     );
+    shop(
+        &folder,
+        &["check", "pods"],
+        2,
+        &["there is nothing of type pods in snapshot"],
+    );
     let wrong = |arguments: &[&str], says: &str| {
         shop(&folder, arguments, 2, &[says]);
     };
