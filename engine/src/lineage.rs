@@ -10,10 +10,12 @@ use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::image::{Contents, Digest, ImageRef};
 use crate::tables;
 
+mod hinted;
+mod reference;
 mod stated;
 
-pub use stated::distribution_of_reference;
-pub(crate) use stated::{reads_label, reads_step};
+pub use reference::distribution_of_reference;
+pub(crate) use stated::{reads_label, reads_step, reads_variable};
 
 /// What an image stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +147,15 @@ impl Catalog {
                 None => candidates.clear(),
             }
         }
+        // Among equals the one that tells the same more exactly: an annotation that says ubi9:latest hides no label's 9.2.
+        if let Some((first, evidence)) = candidates.first() {
+            let more = |(other, of_other): &(Distribution, Evidence)| {
+                of_other.strength == evidence.strength && is_more_exact(other, first)
+            };
+            if let Some(position) = candidates.iter().position(more) {
+                candidates.swap(0, position);
+            }
+        }
         let mut candidates = candidates.into_iter();
         let best = candidates.next();
         let contradictions = match &best {
@@ -168,6 +179,13 @@ impl Catalog {
             contradictions,
         }
     }
+}
+
+/// Whether this is a release within the other one: 9.2 within 9.
+fn is_more_exact(this: &Distribution, other: &Distribution) -> bool {
+    let dotted = this.dotted().zip(other.dotted());
+    this.id() == other.id()
+        && dotted.is_some_and(|(this, other)| this != other && this.starts_with(&other))
 }
 
 /// Two distributions contradict unless one is the other, told more exactly.
@@ -270,6 +288,32 @@ mod tests {
             "x.y/app",
             &contents(&['b'], &[("com.redhat.component", "rhel6-container")]),
             "rhel 6.10 layers on rhel6:6.10",
+        );
+    }
+
+    #[test]
+    fn among_equals_the_more_exact_one_counts() {
+        let base = (
+            stated::BASE_NAME,
+            "registry.access.redhat.com/ubi9/ubi:latest",
+        );
+        let labels = |version| {
+            [
+                base,
+                ("com.redhat.component", "ubi9-container"),
+                ("version", version),
+            ]
+        };
+        let name = "registry.access.redhat.com/ubi9/ubi:latest";
+        check(
+            "x.y/app",
+            &contents(&[], &labels("9.2")),
+            &format!("rhel 9.2 stated on {name}"),
+        );
+        check(
+            "x.y/app",
+            &contents(&[], &labels("8.4")),
+            &format!("rhel 9 stated on {name}"),
         );
     }
 

@@ -4,6 +4,7 @@
 
 mod admission;
 mod generated;
+mod image_configs;
 mod layers;
 mod matrix;
 mod mirrors;

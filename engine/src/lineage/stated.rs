@@ -1,6 +1,9 @@
-//! What labels, annotations, history and names say of the base. Labels inherited from a base describe the base only.
+//! What labels and annotations say of the base, and after them what only hints at it. Labels inherited from a base
+//! describe the base only.
 
-use crate::distribution::{Distribution, debian_release, ubuntu_release};
+use super::hinted::{history, variable};
+use super::reference::distribution_of_reference;
+use crate::distribution::Distribution;
 use crate::fact::{Evidence, Strength};
 use crate::image::{Contents, ImageRef};
 use crate::version::DottedVersion;
@@ -32,6 +35,11 @@ pub(crate) fn reads_label(key: &str) -> bool {
 /// Whether a step of the history says something of the base.
 pub(crate) fn reads_step(step: &str) -> bool {
     history(step).is_some()
+}
+
+/// Whether a variable of the environment says something of the base.
+pub(crate) fn reads_variable(name: &str, value: &str) -> bool {
+    variable(name, value).is_some()
 }
 
 /// `org.opensuse.base.reference`, `com.suse.bci.base.reference`
@@ -66,20 +74,29 @@ pub(super) fn candidates(image: &ImageRef, contents: &Contents) -> Vec<(Distribu
     if let Some(distribution) = label(NAME).and_then(photon) {
         found.push((distribution, stated("label name".to_owned())));
     }
-    if let (Some("fedora"), Some("Fedora Project"), Some(version)) =
-        (label(NAME), label(VENDOR), version(VERSION))
+    // Both labels are inherited, and what is built on the base writes its own version over that of the base: only what
+    // is a release of the distribution is taken for one.
+    let release = |id: &str, key: &str| {
+        let told = Distribution::new(id, version(key)?);
+        told.release().is_some().then_some(told)
+    };
+    if let (Some("fedora"), Some("Fedora Project")) = (label(NAME), label(VENDOR))
+        && let Some(distribution) = release("fedora", VERSION)
     {
-        found.push((
-            Distribution::new("fedora", version),
-            stated("label version".to_owned()),
-        ));
+        found.push((distribution, stated(format!("label {VERSION}"))));
     }
-    if let (Some("ubuntu"), Some(version)) = (label(REF_NAME), version(REF_VERSION)) {
-        let from = format!("label {REF_VERSION}");
-        found.push((Distribution::new("ubuntu", version), stated(from)));
+    if label(REF_NAME) == Some("ubuntu")
+        && let Some(distribution) = release("ubuntu", REF_VERSION)
+    {
+        found.push((distribution, stated(format!("label {REF_VERSION}"))));
     }
     if let Some(distribution) = contents.history.iter().find_map(|step| history(step)) {
         found.push((distribution, hint("history")));
+    }
+    for (name, value) in &contents.env {
+        if let Some(distribution) = variable(name, value) {
+            found.push((distribution, hint(&format!("variable {name}"))));
+        }
     }
     if let Some(distribution) = distribution_of_reference(image) {
         found.push((distribution, hint("name and tag of the image")));
@@ -106,7 +123,7 @@ fn red_hat(contents: &Contents) -> Option<(Distribution, &'static str)> {
 }
 
 /// The digits after `ubi` or `rhel` at the start of a name, and what follows them.
-fn red_hat_major(text: &str) -> Option<(String, &str)> {
+pub(super) fn red_hat_major(text: &str) -> Option<(String, &str)> {
     let rest = text
         .strip_prefix("ubi")
         .or_else(|| text.strip_prefix("rhel"))?;
@@ -119,7 +136,7 @@ fn red_hat_major(text: &str) -> Option<(String, &str)> {
 }
 
 /// Whether a version is of the release `major`.
-fn is_within(version: &str, major: &str) -> bool {
+pub(super) fn is_within(version: &str, major: &str) -> bool {
     let parse = |text: &str| text.parse::<DottedVersion>().ok();
     parse(version)
         .zip(parse(major))
@@ -127,7 +144,7 @@ fn is_within(version: &str, major: &str) -> bool {
 }
 
 /// Whether what follows `ubi9` names one of the base images rather than something built on them.
-fn is_flavour(rest: &str) -> bool {
+pub(super) fn is_flavour(rest: &str) -> bool {
     matches!(
         rest.trim_start_matches(['/', '-']),
         "" | "ubi"
@@ -150,111 +167,9 @@ fn photon(name: &str) -> Option<Distribution> {
     Some(Distribution::new("photon", version))
 }
 
-/// The builders of Debian's and Alpine's official images leave their names in the history.
-fn history(step: &str) -> Option<Distribution> {
-    if step.contains("debian.sh") {
-        let release = step.split('\'').find_map(debian_release)?;
-        return Some(Distribution::new("debian", release));
-    }
-    let (_, rest) = step.split_once("alpine-minirootfs-")?;
-    let version = rest.split(['-', ' ']).next()?;
-    version.parse::<DottedVersion>().ok()?;
-    Some(Distribution::new("alpine", version))
-}
-
-/// The distribution that the name and tag of a published base image tell, for example of `docker.io/library/debian:12-slim`.
-///
-/// A mirror is recognised by the last parts of the repository. Tags without a version, like `latest`, tell nothing.
-pub fn distribution_of_reference(image: &ImageRef) -> Option<Distribution> {
-    let tag = image.tag()?;
-    let name = |suffix: &str| {
-        let before = image.repository().strip_suffix(suffix);
-        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
-    };
-    let (first, rest) = image
-        .repository()
-        .split_once('/')
-        .unwrap_or((image.repository(), ""));
-    if let Some((major, flavour)) = red_hat_major(first)
-        && is_flavour(flavour)
-        && is_flavour(rest)
-    {
-        let version = leading_version(tag).filter(|version| is_within(version, &major));
-        return Some(Distribution::new("rhel", version.unwrap_or(&major)));
-    }
-    let (id, version) = match () {
-        () if name("library/debian") => ("debian", named(tag, debian_release)),
-        () if name("library/ubuntu") => ("ubuntu", named(tag, ubuntu_release)),
-        () if name("library/alpine") => ("alpine", leading_version(tag)),
-        () if name("library/fedora") || name("fedora/fedora") => ("fedora", leading_version(tag)),
-        () if name("library/rockylinux") || name("rockylinux/rockylinux") => {
-            ("rocky", leading_version(tag))
-        }
-        () if name("library/almalinux") || name("almalinux/almalinux") => {
-            ("almalinux", leading_version(tag))
-        }
-        () if name("library/centos") => (
-            "centos",
-            leading_version(tag.strip_prefix("centos").unwrap_or(tag)),
-        ),
-        () if name("library/oraclelinux") => ("ol", leading_version(tag)),
-        () if name("library/amazonlinux") || name("amazonlinux/amazonlinux") => {
-            ("amzn", leading_version(tag))
-        }
-        () if name("opensuse/leap") => ("opensuse-leap", leading_version(tag)),
-        () if name("opensuse/tumbleweed") => ("opensuse-tumbleweed", Some(tag)),
-        () if name("library/photon") => ("photon", leading_version(tag)),
-        () if name("bci/bci-base") || name("suse/sle15") => ("sles", leading_version(tag)),
-        () if name("azurelinux/base/core") => ("azurelinux", leading_version(tag)),
-        () if name("cbl-mariner/base/core") => ("mariner", leading_version(tag)),
-        () => return None,
-    };
-    Some(Distribution::new(id, version?))
-}
-
-/// The version at the start of a tag: `12.5-slim`, `3.19`.
-fn leading_version(tag: &str) -> Option<&str> {
-    let version = tag.split(['-', '_']).next()?;
-    version.parse::<DottedVersion>().ok().map(|_| version)
-}
-
-/// A version, or the name of a release, at the start of a tag.
-fn named(tag: &str, release: fn(&str) -> Option<&'static str>) -> Option<&str> {
-    leading_version(tag).or_else(|| release(tag.split('-').next()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check_reference(image: &str, expected: &str) {
-        let got = distribution_of_reference(&image.parse().unwrap());
-        assert_eq!(
-            got.map(|d| d.to_string()).unwrap_or_default(),
-            expected,
-            "{image}"
-        );
-    }
-
-    #[test]
-    fn names_and_tags_of_published_bases_tell_the_distribution() {
-        check_reference("debian:12.5-slim", "debian 12.5");
-        check_reference("debian:bookworm-slim", "debian 12");
-        check_reference("debian:bookworm-20240612", "debian 12");
-        check_reference("debian", "");
-        check_reference("mirror.example/hub/library/debian:11", "debian 11");
-        check_reference("ubuntu:jammy", "ubuntu 22.04");
-        check_reference("alpine:3.19.1", "alpine 3.19.1");
-        check_reference("alpine:edge", "");
-        check_reference("centos:centos7", "centos 7");
-        check_reference("registry.access.redhat.com/ubi9/ubi:9.4-1214", "rhel 9.4");
-        check_reference("registry.access.redhat.com/ubi8:latest", "rhel 8");
-        check_reference("registry.access.redhat.com/ubi9/httpd-24:1", "");
-        check_reference("registry.access.redhat.com/rhel6:6.10", "rhel 6.10");
-        check_reference("acme.example/debian:3", "");
-        check_reference("acme.example/team/ubiquity:9", "");
-    }
 
     #[track_caller]
     fn check_labels(labels: &[(&str, &str)], expected: &str) {
@@ -334,22 +249,47 @@ mod tests {
                 "org.opensuse.base.reference",
                 "registry.opensuse.org/opensuse/leap:15.5.6",
             )],
-            "opensuse-leap 15.5.6: label org.opensuse.base.reference (stated)",
+            "opensuse-leap 15.5: label org.opensuse.base.reference (stated)",
+        );
+        check_labels(
+            &[(BASE_NAME, "docker.io/library/node:22-bookworm")],
+            "debian 12: annotation org.opencontainers.image.base.name (stated)",
+        );
+        check_labels(
+            &[(
+                "com.suse.bci.base.reference",
+                "registry.suse.com/suse/sle15:15.5.36.5.18",
+            )],
+            "sles 15.5: label com.suse.bci.base.reference (stated)",
         );
         check_labels(&[(BASE_NAME, "not a reference!")], "");
     }
 
     #[test]
-    fn history_is_a_hint() {
-        let tell = |step: &str| history(step).map(|d| d.to_string()).unwrap_or_default();
-        assert_eq!(
-            tell("# debian.sh --arch 'amd64' out/ 'bookworm' '@1733097600'"),
-            "debian 12"
+    fn the_version_of_an_application_is_no_release_of_its_base() {
+        // Aerospike inherits the name from Ubuntu, and the version is its own.
+        check_labels(
+            &[
+                ("org.opencontainers.image.ref.name", "ubuntu"),
+                ("org.opencontainers.image.version", "8.1.2.1"),
+            ],
+            "",
         );
-        assert_eq!(
-            tell("ADD alpine-minirootfs-3.19.1-x86_64.tar.gz / # buildkit"),
-            "alpine 3.19.1"
+        check_labels(
+            &[
+                ("name", "fedora"),
+                ("vendor", "Fedora Project"),
+                ("version", "2.7"),
+            ],
+            "",
         );
-        assert_eq!(tell("/bin/sh -c #(nop) ADD file:abc in / "), "");
+        check_labels(
+            &[
+                ("name", "fedora"),
+                ("vendor", "Fedora Project"),
+                ("version", "34"),
+            ],
+            "fedora 34: label version (stated)",
+        );
     }
 }

@@ -67,7 +67,8 @@ fn kept_variable(name: &str, value: &str) -> Option<String> {
     }
     // The demands of one CUDA list the drivers of a dozen products.
     let is_demand = name.starts_with(cuda::REQUIRE) && value.len() <= 4 * LONGEST;
-    let is_kept = is_demand || (WHOLE.contains(&name) && value.len() <= LONGEST);
+    let is_read = WHOLE.contains(&name) || lineage::reads_variable(name, value);
+    let is_kept = is_demand || (is_read && value.len() <= LONGEST);
     is_kept.then(|| value.to_owned())
 }
 
