@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use hostfit_engine::host::{HostFacts, Selinux, Vsyscall};
@@ -27,6 +28,9 @@ const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
 
 /// The first kernel that obeys `ia32_emulation=`. Older ones pass over it, but for those of Red Hat, who may have it back.
 const OBEYS_IA32: &str = "6.7";
+
+/// Most bytes of a kernel's settings; real ones have a quarter of a million.
+const KERNEL_CONFIG: u64 = 4 << 20;
 
 /// A machine whose files lie below a folder.
 #[derive(Debug, Clone)]
@@ -196,8 +200,18 @@ impl Machine {
         Some(names.map(str::to_owned).collect())
     }
 
-    /// The settings that the kernel was built with, where a distribution keeps them as text.
+    /// The settings that the kernel was built with: as it tells them itself, or where a distribution keeps them as text.
     fn kernel_config(&self, release: &str) -> Option<String> {
+        let own = fs::File::open(self.path("proc/config.gz")).ok();
+        let own = own.and_then(|file| {
+            let mut text = String::new();
+            let mut unpacked = flate2::read::GzDecoder::new(file).take(KERNEL_CONFIG);
+            unpacked.read_to_string(&mut text).ok()?;
+            Some(text)
+        });
+        if own.is_some() {
+            return own;
+        }
         let places = [
             format!("boot/config-{release}"),
             format!("usr/lib/modules/{release}/config"),

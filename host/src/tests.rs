@@ -199,3 +199,26 @@ fn this_machine_is_one() {
     assert!(facts.kernel.is_some());
     assert!(facts.page_size.is_some_and(u32::is_power_of_two));
 }
+
+#[test]
+fn a_kernel_tells_its_own_settings() {
+    use std::io::Write as _;
+    let root = Root::new(
+        "config-gz",
+        &[
+            ("proc/sys/kernel/osrelease", "6.18.1-talos\n"),
+            // Of whatever lies there under this name.
+            ("boot/config-6.18.1-talos", "CONFIG_IA32_EMULATION=y\n"),
+        ],
+    );
+    let path = root.0.join("proc/config.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed
+        .write_all(b"# CONFIG_IA32_EMULATION is not set\n")
+        .unwrap();
+    fs::write(&path, packed.finish().unwrap()).unwrap();
+    let is_amd64 = cfg!(target_arch = "x86_64");
+    assert_eq!(root.facts().ia32, is_amd64.then_some(false));
+    fs::write(&path, b"not packed").unwrap();
+    assert_eq!(root.facts().ia32, is_amd64.then_some(true));
+}
