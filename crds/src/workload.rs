@@ -372,6 +372,7 @@ mod tests {
         assert_eq!(once, twice);
         assert!(once.images[0].wants_gpu && once.images[0].security.selinux_options);
         assert_eq!(once.images[0].java_options, ["-Xmx1g", "-XX:+UseG1GC"]);
+        assert!(once.images[0].has_own_command && once.images[0].has_own_arguments);
         assert_eq!(once.images[0].env.len(), 1);
     }
 }

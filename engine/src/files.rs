@@ -168,6 +168,8 @@ pub struct Program {
     pub needs: Vec<String>,
     /// It is systemd or another name of it.
     pub is_systemd: bool,
+    /// The image's default arguments name it, not its entrypoint: those of a pod stand in its place.
+    pub is_argument: bool,
 }
 
 impl Program {

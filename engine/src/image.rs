@@ -378,6 +378,8 @@ impl Contents {
 pub struct Start {
     /// Entrypoint and command, one after the other.
     pub command: Vec<String>,
+    /// How many of the words are the entrypoint's.
+    pub entrypoint: usize,
     /// `PATH` of the environment.
     pub path: Option<String>,
     /// The working directory, or empty.

@@ -48,6 +48,8 @@ pub struct WorkloadImage {
     pub env: BTreeMap<String, String>,
     /// The container names a command of its own, so the image's entrypoint does not start.
     pub has_own_command: bool,
+    /// The container names arguments of its own, which replace the image's default ones.
+    pub has_own_arguments: bool,
     /// The container asks for an NVIDIA GPU.
     pub wants_gpu: bool,
     /// A HostProcess container of Windows.
@@ -76,6 +78,7 @@ impl WorkloadImage {
             reference,
             env: BTreeMap::new(),
             has_own_command: false,
+            has_own_arguments: false,
             wants_gpu: false,
             is_host_process: false,
             java_options: Vec::new(),

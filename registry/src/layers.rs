@@ -12,6 +12,7 @@ mod once;
 mod packages;
 mod root;
 mod scan;
+mod script;
 mod stream;
 
 use std::io::{self, Read};

@@ -51,6 +51,8 @@ struct WrittenProgram {
     graalvm: bool,
     needs: Vec<String>,
     systemd: bool,
+    /// The default arguments name it, which those of the container replace.
+    argument: bool,
 }
 
 impl Written {
@@ -99,6 +101,7 @@ impl Written {
                 is_graalvm: written.graalvm,
                 needs: written.needs.clone(),
                 is_systemd: written.systemd,
+                is_argument: written.argument,
                 script: None,
             }),
         };

@@ -77,6 +77,7 @@ impl ConfigProfile {
         } = contents;
         let Start {
             command,
+            entrypoint: _,
             path: _,
             folder: _,
             user,

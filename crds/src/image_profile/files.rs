@@ -151,6 +151,9 @@ pub struct ProgramProfile {
     /// It is systemd.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub systemd: bool,
+    /// The image's default arguments name it, not its entrypoint: those of a pod stand in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub argument: bool,
 }
 
 /// A package.
@@ -346,6 +349,7 @@ impl ProgramProfile {
             is_graalvm,
             needs,
             is_systemd,
+            is_argument,
         } = program;
         Self {
             path: short(path),
@@ -361,6 +365,7 @@ impl ProgramProfile {
             graalvm: *is_graalvm,
             needs: needs.iter().take(32).map(|it| short(it)).collect(),
             systemd: *is_systemd,
+            argument: *is_argument,
         }
     }
 
@@ -387,6 +392,7 @@ impl ProgramProfile {
             is_graalvm: self.graalvm,
             needs: self.needs.clone(),
             is_systemd: self.systemd,
+            is_argument: self.argument,
         })
     }
 }

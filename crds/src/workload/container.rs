@@ -140,6 +140,7 @@ impl Container {
             role,
             reference: self.image.as_deref().unwrap_or_default().parse(),
             has_own_command: !self.command.is_empty(),
+            has_own_arguments: !self.args.is_empty(),
             java_options: words.filter(is_option).cloned().collect(),
             env: self.env,
             wants_gpu: self.wants_gpu,
@@ -169,7 +170,10 @@ fn is_option(word: &&String) -> bool {
 
 fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let words: Vec<String> = null_is_default(deserializer)?;
-    Ok(words.into_iter().filter(|word| is_option(&word)).collect())
+    // That there are some is read as well: the first one stays, without what it says.
+    let first = words.first().map(|_| String::new());
+    let options = words.into_iter().filter(|word| is_option(&word));
+    Ok(first.into_iter().chain(options).collect())
 }
 
 fn program_and_options<'de, D: Deserializer<'de>>(

@@ -40,6 +40,7 @@ impl Contents {
             start: Start {
                 // A shell is given a whole line in one word.
                 command: java_limits(start.command.iter().flat_map(|it| it.split_whitespace())),
+                entrypoint: 0,
                 path: None,
                 folder: String::new(),
                 user: start.user.chars().take(LONGEST).collect(),
@@ -107,6 +108,7 @@ mod tests {
             history: text(&["RUN make", "ADD alpine-minirootfs-3.20.1-x86_64.tar.gz /"]),
             start: Start {
                 command: text(&["sh", "-c", "java -Dpassword=secret -XX:MaxRAMPercentage=50"]),
+                entrypoint: 3,
                 path: Some("/bin".to_owned()),
                 folder: "/app".to_owned(),
                 user: "1001".to_owned(),

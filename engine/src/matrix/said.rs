@@ -30,7 +30,8 @@ impl<'a> Cell<'a> {
     /// The program that starts, if it is known: not what the image names if the pod names another one.
     pub(super) fn program(&self) -> Option<&'a Program> {
         let files = self.files().filter(|_| !self.uses.has_own_command)?;
-        files.program.as_ref()
+        let is_replaced = |program: &&Program| program.is_argument && self.uses.has_own_arguments;
+        files.program.as_ref().filter(|it| !is_replaced(it))
     }
 
     /// The image's C library, if its files were read and what starts uses it.

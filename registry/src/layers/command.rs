@@ -14,39 +14,92 @@ const SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
 /// Programs within programs.
 const DEPTH: usize = 4;
 
+/// A program of a command with its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Named {
+    /// The program first.
+    pub(super) words: Vec<String>,
+    /// Whether it stands behind the entrypoint, where a pod's arguments would stand in its place.
+    pub(super) is_argument: bool,
+    /// How many of the words are the entrypoint's.
+    pub(super) entrypoint: usize,
+}
+
 /// The programs of a command, each started by the one after it: the program that matters comes first, then `env`, and the
-/// shell whose only plain command it is. Starters are left out.
-pub(super) fn programs(command: &[String]) -> Vec<String> {
-    let mut words = command.to_vec();
+/// shell whose only plain command it is. Starters are left out. The first `entrypoint` words are the entrypoint's.
+pub(super) fn programs(command: &[String], entrypoint: usize) -> Vec<Named> {
+    let mut here = Named {
+        words: command.to_vec(),
+        is_argument: entrypoint == 0,
+        entrypoint,
+    };
     let mut found = Vec::new();
     for _ in 0..DEPTH {
-        let Some((first, rest)) = words.split_first() else {
+        let Some((first, rest)) = here.words.split_first() else {
             break;
         };
         let name = name_of(first);
         let next = match name {
-            _ if STARTERS.contains(&name) => after_options(rest).map(<[String]>::to_vec),
-            "env" => {
-                found.push(first.clone());
-                after_variables(rest).map(<[String]>::to_vec)
-            }
-            _ if SHELLS.contains(&name) => {
-                found.push(first.clone());
-                given(rest).and_then(|text| plain(text))
-            }
-            _ => {
-                found.push(first.clone());
-                None
-            }
+            _ if is_starter(first) => after_options(rest).map(|words| here.from(words)),
+            "env" => after_variables(rest).map(|words| here.from(words)),
+            _ if is_shell(first) => given(rest).and_then(|(at, text)| {
+                let given = here.from(rest.get(at..)?);
+                // What the text says is all the entrypoint's, or all the arguments'.
+                let words = plain(text)?;
+                Some(Named {
+                    entrypoint: if given.is_argument { 0 } else { words.len() },
+                    words,
+                    is_argument: given.is_argument,
+                })
+            }),
+            _ => None,
         };
+        let is_passed_over = is_starter(first);
         match next {
-            Some(next) => words = next,
-            None => break,
+            Some(next) => {
+                let outer = std::mem::replace(&mut here, next);
+                found.extend((!is_passed_over).then_some(outer));
+            }
+            None => {
+                found.extend((!is_passed_over).then_some(here));
+                break;
+            }
         }
     }
     // The innermost first.
     found.reverse();
     found
+}
+
+impl Named {
+    /// The program that begins at `rest`, which ends these words.
+    fn from(&self, rest: &[String]) -> Self {
+        let entrypoint = self
+            .entrypoint
+            .saturating_sub(self.words.len() - rest.len());
+        Self {
+            words: rest.to_vec(),
+            is_argument: self.is_argument || entrypoint == 0,
+            entrypoint,
+        }
+    }
+
+    /// The programs of its arguments, where it starts these.
+    pub(super) fn arguments(&self) -> Vec<Self> {
+        let rest = self.words.get(1..).unwrap_or_default();
+        let rest = self.from(rest);
+        programs(&rest.words, rest.entrypoint)
+    }
+}
+
+/// Whether a program only starts another one.
+pub(super) fn is_starter(word: &str) -> bool {
+    STARTERS.contains(&name_of(word))
+}
+
+/// Whether a program is a shell.
+pub(super) fn is_shell(word: &str) -> bool {
+    SHELLS.contains(&name_of(word))
 }
 
 /// What follows the options of a starter, some of which have a value of their own.
@@ -77,12 +130,13 @@ fn after_variables(mut words: &[String]) -> Option<&[String]> {
     }
 }
 
-/// What a shell is given with `-c`, perhaps among other letters (`-ec`).
-fn given(words: &[String]) -> Option<&String> {
+/// What a shell is given with `-c`, perhaps among other letters (`-ec`), and which word that is.
+fn given(words: &[String]) -> Option<(usize, &String)> {
     let (first, rest) = words.split_first()?;
     let letters = first.strip_prefix('-')?;
     let is_command = letters.ends_with('c') && letters.bytes().all(|it| it.is_ascii_lowercase());
-    rest.first().filter(|_| is_command)
+    let text = rest.first().filter(|_| is_command)?;
+    Some((1, text))
 }
 
 /// The words of a shell's text if it is one command, perhaps behind variables and `exec`: `exec java $OPTS -jar app.jar`.
@@ -107,7 +161,39 @@ mod tests {
     #[track_caller]
     fn check(command: &[&str], expected: &[&str]) {
         let command: Vec<_> = command.iter().map(|word| word.to_string()).collect();
-        assert_eq!(programs(&command), expected);
+        let found = programs(&command, command.len());
+        let found: Vec<_> = found.iter().map(|it| it.words[0].as_str()).collect();
+        assert_eq!(found, expected);
+    }
+
+    /// The programs behind an entrypoint of so many words, those in brackets that arguments of a pod replace.
+    #[track_caller]
+    fn check_arguments(entrypoint: usize, command: &[&str], expected: &str) {
+        let command: Vec<_> = command.iter().map(|word| word.to_string()).collect();
+        let found = programs(&command, entrypoint).into_iter().map(|it| {
+            let name = &it.words[0];
+            if it.is_argument {
+                format!("[{name}]")
+            } else {
+                name.clone()
+            }
+        });
+        assert_eq!(found.collect::<Vec<_>>().join(" "), expected);
+    }
+
+    #[test]
+    fn a_pods_arguments_replace_what_stands_behind_the_entrypoint() {
+        check_arguments(0, &["app", "--serve"], "[app]");
+        check_arguments(1, &["app", "--serve"], "app");
+        check_arguments(2, &["tini", "--", "app"], "[app]");
+        check_arguments(3, &["tini", "--", "app", "-v"], "app");
+        check_arguments(1, &["env", "A=1", "app"], "[app] env");
+        check_arguments(2, &["sh", "-c", "exec app -x"], "[app] sh");
+        check_arguments(3, &["sh", "-c", "exec env A=1 app"], "app env sh");
+        let script = ["/entry.sh", "app", "-v"].map(str::to_owned);
+        let [script] = programs(&script, 1).try_into().unwrap();
+        let [app] = script.arguments().try_into().unwrap();
+        assert_eq!((app.words[0].as_str(), app.is_argument), ("app", true));
     }
 
     #[test]

@@ -7,10 +7,11 @@ use hostfit_engine::image::Start;
 use hostfit_engine::os_release;
 use hostfit_engine::package::PackageVersion;
 
-use super::command;
+use super::command::{self, Named};
 use super::elf::Elf;
 use super::root::Root;
 use super::scan::{Layer, Said};
+use super::script::End;
 use super::{CRYPTO_POLICY, name_of};
 
 /// The facts of the image that `layers` (base first) make, started as `start` says, for an architecture.
@@ -128,13 +129,46 @@ const SCRIPTS: usize = 4;
 /// What the command leads to. Where what a shell is given leads nowhere (`cd`), that is the shell; and where it is static,
 /// since the shell before it needs the C library.
 fn program(root: &Root<'_>, start: &Start) -> Option<Program> {
-    let words = command::programs(&start.command).into_iter();
-    let programs = words.filter_map(|word| program_of(root, start, word));
+    let mut named = command::programs(&start.command, start.entrypoint);
+    for _ in 0..SCRIPTS {
+        let Some(inner) = named.first() else { break };
+        let end = inner.words.first().and_then(|word| end(root, start, word));
+        let inside = match end {
+            Some(End::Arguments) => inner.arguments(),
+            Some(End::Program(word)) => vec![Named {
+                words: vec![word.clone()],
+                ..inner.clone()
+            }],
+            None => break,
+        };
+        // What leads nowhere is no program: then the shell is all that is known.
+        let is_there = |it: &Named| it.words.first().and_then(|word| find(root, start, word));
+        if inside.first().and_then(is_there).is_none() {
+            break;
+        }
+        named.splice(0..0, inside);
+    }
+    let programs = named.into_iter().filter_map(|it| {
+        let program = program_of(root, start, it.words.into_iter().next()?)?;
+        Some(Program {
+            is_argument: it.is_argument,
+            ..program
+        })
+    });
     let mut programs = programs.collect::<Vec<_>>().into_iter();
     let inner = programs.next()?;
     match programs.find(|program| inner.is_static && !program.is_static) {
         Some(outer) => Some(outer),
         None => Some(inner),
+    }
+}
+
+/// What takes the place of the script that a word leads to.
+fn end<'a>(root: &Root<'a>, start: &Start, word: &str) -> Option<&'a End> {
+    let (_, found) = root.file(&find(root, start, word)?)?;
+    match found.said()? {
+        Said::Script(script) => script.end.as_ref(),
+        _ => None,
     }
 }
 
@@ -146,8 +180,8 @@ fn program_of(root: &Root<'_>, start: &Start, word: String) -> Option<Program> {
         let (path, found) = root.file(&wanted)?;
         match found.said() {
             Some(Said::Elf(elf)) => return Some(of_elf(path, &wanted, script, elf)),
-            Some(Said::Script(line)) => {
-                word = interpreter(line)?;
+            Some(Said::Script(of)) => {
+                word = interpreter(&of.interpreter)?;
                 script.get_or_insert(path);
             }
             _ => return None,
@@ -188,6 +222,7 @@ fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Prog
         name_of(&path) == "systemd" || (name_of(wanted) == "init" && path.contains("systemd"));
     Program {
         is_systemd,
+        is_argument: false,
         script,
         is_static,
         architecture: elf.architecture.map(str::to_owned),

@@ -8,6 +8,7 @@ use tar::{EntryType, Header, PaxExtensions};
 use super::blocks::{BLOCK, Data, fill, has_checksum};
 use super::elf::{self, AFTER, Elf, Texts};
 use super::packages::{self, Packages};
+use super::script::Script;
 use super::{Refused, ScanError, name_of, wanted};
 
 /// Most entries of one layer.
@@ -22,8 +23,8 @@ const EXTENSION: u64 = 1 << 20;
 const STRUCTURE: usize = 16 << 20;
 /// How much of a program is looked through at a time.
 const PART: usize = 1 << 20;
-/// Of a script only the line counts that names its interpreter.
-const SCRIPT: usize = 256;
+/// A larger script is not looked into; only who interprets it is told.
+const SCRIPT: usize = 64 << 10;
 
 /// What one layer does to the files below it.
 #[derive(Debug, Default)]
@@ -39,7 +40,8 @@ impl Layer {
             let more = match entry {
                 Entry::Link(target) | Entry::HardLink(target) => target.len(),
                 Entry::File { said: Some(said) } => match said {
-                    Said::Text(text) | Said::Script(text) => ENTRY + text.len(),
+                    Said::Text(text) => ENTRY + text.len(),
+                    Said::Script(script) => ENTRY + script.size(),
                     _ => 4 * ENTRY,
                 },
                 _ => 0,
@@ -70,8 +72,8 @@ pub(crate) enum Entry {
 pub(crate) enum Said {
     /// A program or library.
     Elf(Box<Elf>),
-    /// The line after `#!` of a script.
-    Script(String),
+    /// A script.
+    Script(Script),
     /// A short text that is kept as it is.
     Text(String),
     /// A database of packages.
@@ -290,11 +292,13 @@ fn look_into(
     data.append_up_to(4, bytes)?;
     if bytes.starts_with(b"#!") {
         data.append_up_to(SCRIPT, bytes)?;
-        let line = bytes.get(2..).unwrap_or_default();
-        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        return Ok(Some(Said::Script(
-            String::from_utf8_lossy(line).into_owned(),
-        )));
+        let text = String::from_utf8_lossy(bytes.get(2..).unwrap_or_default());
+        // Of one that is longer only its interpreter is told.
+        let text = match data.left {
+            0 => &*text,
+            _ => text.lines().next().unwrap_or_default(),
+        };
+        return Ok(Some(Said::Script(Script::of(text))));
     }
     if *bytes != *b"\x7fELF" {
         return Ok(None);

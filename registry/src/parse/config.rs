@@ -101,7 +101,8 @@ pub(crate) fn config(
     let mut room = KEEP;
     let mut path = execution.env.0.iter();
     let path = path.find_map(|line| Some(line.strip_prefix("PATH=")?.to_owned()));
-    let words = [words(execution.entrypoint), words(execution.cmd)].concat();
+    let entrypoint = words(execution.entrypoint);
+    let words = [entrypoint.as_slice(), &words(execution.cmd)].concat();
     let ports = execution.exposed_ports.iter().flat_map(BTreeMap::keys);
     let start = Start {
         path: path.map(|path| cut(path, &mut room)),
@@ -112,6 +113,7 @@ pub(crate) fn config(
             .take(PORTS)
             .collect(),
         command: words.into_iter().map(|word| cut(word, &mut room)).collect(),
+        entrypoint: entrypoint.len(),
     };
     let env = execution.env.0.into_iter().map(|line| {
         let (key, value) = line.split_once('=').unwrap_or((&line, ""));

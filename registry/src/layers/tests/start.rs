@@ -56,3 +56,46 @@ fn what_a_shell_or_env_only_starts_is_the_program() {
     assert_eq!(path(&["env", "static"]), "usr/bin/env");
     assert_eq!(path(&["static"]), "usr/bin/static");
 }
+
+#[test]
+fn a_script_that_hands_on_is_followed_to_its_program() {
+    let hands_on = "#!/bin/sh\nset -e\nif [ \"${1#-}\" != \"$1\" ]; then\n\tset -- server \"$@\"\nfi\nexec \"$@\"\n";
+    let root = Tar::new()
+        .program("bin/sh", program(Some(LOADER), &[], b""))
+        .program("usr/bin/server", program(Some(LOADER), &[isa(0b101)], b""))
+        .program("usr/bin/static", program(None, &[], b""))
+        .program("entry.sh", hands_on)
+        .program("outer.sh", "#!/bin/sh\nexec tini -- /entry.sh \"$@\"\n")
+        .program("named.sh", "#!/bin/sh\nexec server $OPTS\n")
+        .program(
+            "long.sh",
+            format!("#!/bin/sh\n{}exec \"$@\"\n", "true\n".repeat(20_000)),
+        )
+        .layer();
+    let read = |command: &[&str], entrypoint| {
+        let start = hostfit_engine::image::Start {
+            entrypoint,
+            ..super::start(command)
+        };
+        let found = super::files(std::slice::from_ref(&root), &start, "amd64");
+        let program = found.program.unwrap();
+        (program.path, program.is_argument)
+    };
+    let is = |path: &str, is_argument| (path.to_owned(), is_argument);
+    assert_eq!(
+        read(&["/entry.sh", "server"], 1),
+        is("usr/bin/server", true)
+    );
+    assert_eq!(
+        read(&["/entry.sh", "server"], 2),
+        is("usr/bin/server", false)
+    );
+    assert_eq!(read(&["/named.sh", "x"], 1), is("usr/bin/server", false));
+    // Options only, which the script would put a program before: it is not told which.
+    assert_eq!(read(&["/entry.sh", "-v"], 1), is("bin/sh", false));
+    assert_eq!(read(&["/entry.sh"], 1), is("bin/sh", false));
+    assert_eq!(read(&["/long.sh", "server"], 1), is("bin/sh", false));
+    // The shell needs the C library before the program that does not.
+    assert_eq!(read(&["/entry.sh", "static"], 1), is("bin/sh", false));
+    assert_eq!(read(&["/outer.sh", "server"], 1), is("bin/sh", false));
+}
