@@ -73,6 +73,8 @@ pub(crate) fn distribution(os_image: &str, kernel: Option<&KernelVersion>) -> Op
                 },
             )
         }),
+        // What is no release yet is named after the next one, and after the one that never is: `forky/sid`.
+        "debian" if rest.trim_end().ends_with("/sid") => Some("sid".to_owned()),
         // These carry no version; their kernels do.
         "mariner" => version
             .map(str::to_owned)
@@ -142,10 +144,11 @@ fn core_os(rest: &str, kernel: Option<&KernelVersion>) -> Distribution {
     let mut parts = versions(rest).next().unwrap_or_default().split('.');
     let first = parts.next().unwrap_or_default();
     let second = parts.next().unwrap_or_default();
-    let (major, minor) = match first.len() {
-        // Old style: the second field holds the digits of the RHEL release.
-        2.. => second.split_at_checked(1).unwrap_or_default(),
-        _ => (first, second),
+    // Old style: OpenShift's digits, 43 to 418, and the second field holds those of the RHEL release.
+    let is_old = first.parse::<u32>().is_ok_and(|number| number > 40);
+    let (major, minor) = match is_old {
+        true => second.split_at_checked(1).unwrap_or_default(),
+        false => (first, second),
     };
     let version = if minor.is_empty() {
         major.to_owned()
@@ -370,6 +373,34 @@ mod tests {
             "3.10.0-1160.el7.x86_64",
             "scientific 7.9",
         );
+        check("Debian GNU/Linux forky/sid", "7.2.0", "debian sid");
+        check(
+            "Red Hat Enterprise Linux CoreOS 10.1.20260301-0 (Coughlan)",
+            "",
+            "rhel 10.1",
+        );
+        check(
+            "Red Hat Enterprise Linux CoreOS 410.8.20190520.0 (Ootpa)",
+            "",
+            "rhel 8",
+        );
+        check(
+            "CentOS Stream CoreOS 10.0.20260301-0",
+            "",
+            "centos-stream 10",
+        );
+        check(
+            "SUSE Linux Enterprise Micro for Rancher 5.4",
+            "5.14.21",
+            "sle-micro 5.4",
+        );
+        check(
+            "Fedora Linux 42 (Cloud Edition)",
+            "6.14.0-63.fc42.x86_64",
+            "fedora 42",
+        );
+        check("Talos (v1.9.0-beta.1)", "6.12.4-talos", "talos 1.9");
+        check("AlmaLinux 9.4 (Seafoam Ocelot)", "5.14.0", "almalinux 9.4");
         check("Alpine Linux v3.20.3", "6.6.31", "alpine 3.20");
         check("NixOS 24.05 (Uakari)", "6.6.56", "nixos 24.05");
         check("Docker Desktop", "6.10.14-linuxkit", "docker-desktop");
@@ -445,6 +476,7 @@ mod tests {
             "Microsoft Azure Linux 3.0",
         );
         same("mariner", "2.0", "5.15.153.1-2.cm2", "CBL-Mariner/Linux");
+        same("debian", "sid", "7.2.0", "Debian GNU/Linux forky/sid");
         same("alpine", "3.20.3", "6.6.31", "Alpine Linux v3.20");
         same(
             "sles",
@@ -459,6 +491,6 @@ mod tests {
         check("My Own Linux 3.2 (Nice)", "6.1.0", "my-own-linux 3.2");
         check("", "6.1.0", "");
         check("???", "6.1.0", "");
-        check("Debian GNU/Linux forky/sid", "7.2.0", "debian");
+        check("Debian GNU/Linux forky", "7.2.0", "debian");
     }
 }
