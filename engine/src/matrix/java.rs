@@ -43,6 +43,11 @@ struct Java<'a> {
 }
 
 impl Java<'_> {
+    /// Whether its virtual machine is OpenJ9: `jdk-17.0.8+7_openj9-0.40.0`, or as its `release` file was read.
+    fn is_openj9(&self) -> bool {
+        self.text.to_ascii_lowercase().contains("openj9")
+    }
+
     fn evidence(&self) -> Evidence {
         let stated = || format!("{VARIABLE} of the environment");
         let stated = || Evidence::new(Strength::Stated, stated());
@@ -97,9 +102,12 @@ pub(super) fn version(cell: &Cell<'_>) -> Option<DottedVersion> {
 }
 
 /// The build to update to so that cgroup v2 is known (kubernetes.io, concepts/architecture/cgroups); none for one that
-/// knows it. 9, 10 and 12 to 14 never did; from 15 on all do.
-fn build_for_v2(version: &DottedVersion) -> Option<&'static str> {
+/// knows it. 9, 10 and 12 to 14 never did; from 15 on all do. OpenJ9 learned it later, in IBM's builds of 8, 11 and 17.
+fn build_for_v2(version: &DottedVersion, is_openj9: bool) -> Option<&'static str> {
     let (build, knows) = match version.major() {
+        8 if is_openj9 => ("8.0.382", version.is_at_least("8.382")),
+        9..=11 if is_openj9 => ("11.0.20", version.is_at_least("11.0.20")),
+        12..=17 if is_openj9 => ("17.0.8", version.is_at_least("17.0.8")),
         8 => ("8u372", version.is_at_least("8.372")),
         9..=11 => ("11.0.16", version.is_at_least("11.0.16")),
         _ => ("15", version.is_at_least("15")),
@@ -119,7 +127,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
     let Some(java) = java(cell).filter(|it| it.version.major() >= 8) else {
         return Outcome::Compatible;
     };
-    let Some(build) = build_for_v2(&java.version) else {
+    let Some(build) = build_for_v2(&java.version, java.is_openj9()) else {
         return Outcome::Compatible;
     };
     let text = java.text;
@@ -166,7 +174,10 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
     if lists_all || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old) {
         return Outcome::Compatible;
     }
-    let Some(java) = java(cell).filter(|java| build_for_v2(&java.version).is_none()) else {
+    // OpenJ9 does not look there.
+    let is_hotspot = |java: &Java<'_>| !java.is_openj9();
+    let knows_v2 = |java: &Java<'_>| build_for_v2(&java.version, false).is_none();
+    let Some(java) = java(cell).filter(|java| is_hotspot(java) && knows_v2(java)) else {
         return Outcome::Compatible;
     };
     let (version, text) = (&java.version, java.text);

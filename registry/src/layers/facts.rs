@@ -315,5 +315,26 @@ fn java(text: &str) -> Option<String> {
         .lines()
         .find_map(|line| line.strip_prefix("JAVA_VERSION="))?;
     let version = line.trim().trim_matches('"');
-    (!version.is_empty()).then(|| version.to_owned())
+    // Another virtual machine under the same number: `JVM_VARIANT="Openj9"`.
+    let is_openj9 = text.lines().any(|line| {
+        let variant = line.strip_prefix("JVM_VARIANT=");
+        variant.is_some_and(|it| it.trim().trim_matches('"').eq_ignore_ascii_case("openj9"))
+    });
+    let mark = if is_openj9 { " (OpenJ9)" } else { "" };
+    (!version.is_empty()).then(|| format!("{version}{mark}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_java_tells_its_version_and_a_virtual_machine_with_numbers_of_its_own() {
+        let semeru =
+            "IMPLEMENTOR=\"IBM Corporation\"\nJAVA_VERSION=\"17.0.7\"\nJVM_VARIANT=\"Openj9\"\n";
+        assert_eq!(java(semeru).as_deref(), Some("17.0.7 (OpenJ9)"));
+        let temurin = "JAVA_VERSION=\"17.0.9\"\nJVM_VARIANT=\"Hotspot\"\n";
+        assert_eq!(java(temurin).as_deref(), Some("17.0.9"));
+        assert_eq!(java("VERSION=1\n"), None);
+    }
 }
