@@ -78,9 +78,7 @@ fn end(interpreter: &str, text: &str) -> Option<End> {
             || words.contains(&"eval")
             || words.windows(2).any(|pair| pair == ["set", "--"]) && !is_same(line)
     };
-    if before.iter().any(|line| is_moved(line))
-        || !before.iter().filter(is_end).all(|line| is_same(line))
-    {
+    if before.iter().any(is_moved) || !before.iter().filter(is_end).all(is_same) {
         return None;
     }
     taken_over_by(last)
