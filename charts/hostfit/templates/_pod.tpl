@@ -60,10 +60,9 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Annotations of what `helm test` needs while it runs. */}}
-{{- define "hostfit.testRights" -}}
+{{/* Annotations of what is there while `helm test` runs. */}}
+{{- define "hostfit.testHook" -}}
 helm.sh/hook: test
-helm.sh/hook-weight: "-1"
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
 

@@ -29,7 +29,7 @@ helm_test() {
   helm test hostfit -n hostfit --timeout 120s --logs >"$SCRATCH/test" 2>&1 || echo "helm test failed" >>"$SCRATCH/test"
   grep -qF -- "$1" "$SCRATCH/test" || { cat "$SCRATCH/test"; return 1; }
 }
-no_rights_left() { [ -z "$(kubectl get serviceaccount,role,rolebinding,clusterrole,clusterrolebinding -A -l app.kubernetes.io/component=test -o name)" ]; }
+nothing_of_the_test() { [ -z "$(kubectl get pod,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding -A -l app.kubernetes.io/component=test -o name)" ]; }
 
 make_pools
 push_images
@@ -41,14 +41,13 @@ tell "$(hostfit doctor)"
 check "it says that the webhook answers" grep -q "answers through the API server: [0-9]* ms" <(hostfit doctor)
 check "helm test runs it in the cluster" helm_test "0 problems, "
 check "which may look at everything" test "$(grep -c 'you may not' "$SCRATCH/test")" = 0
-check "and leaves neither pod nor rights" no_rights_left
-check "nor a pod" test -z "$(kubectl get pods -n hostfit -l app.kubernetes.io/component=test -o name)"
+eventually 40 "and leaves nothing" nothing_of_the_test
 
 say "  1 no CA bundle"
 scale operator 0
 check "an operator that is not there is found" told Problem operator "scaled to 0"
 check "helm test says so, too" helm_test "scaled to 0"
-check "and leaves no rights" no_rights_left
+eventually 40 "and leaves nothing" nothing_of_the_test
 kubectl patch validatingwebhookconfiguration hostfit --type=json -p '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]' >/dev/null
 check "no CA bundle" told Problem ca-bundle "no CA bundle in webhook configuration hostfit"
 
