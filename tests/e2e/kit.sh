@@ -189,6 +189,7 @@ nothing_left() {
 
 # A steady stream of pod creations (dry run: nothing is stored, every webhook is called).
 load_start() {
+  rm -f "$SCRATCH/stop"
   skipped_before=$(fail_open_count)
   (
     while :; do

@@ -2,7 +2,7 @@
 # From the chart and image of an older commit to these, and back, under a steady stream of pod creations: no call fails or is
 # skipped, no report flaps, and no rule that is new refuses. By hand, in a fresh local cluster (docs/install.md, "Upgrade"):
 #   OLD=$(mktemp -d); git worktree add "$OLD" COMMIT; make -C "$OLD" image; make image; tests/cluster/up.sh; . .cluster/env
-#   tests/e2e/alone/upgrade.sh "$OLD/charts/hostfit" "$OLD/target/image"
+#   tests/e2e/alone/upgrade.sh "$OLD/charts/hostfit" "$OLD/target/image"     (with another Helm: put it first into PATH as helm)
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: upgrade.sh OLD_CHART OLD_IMAGE_LAYOUT" >&2; exit 64; }
 OLD_CHART=$(realpath "$1") OLD_IMAGE=$(realpath "$2")
@@ -15,7 +15,7 @@ push_images
 tests/cluster/push.sh --layout "$OLD_IMAGE" hostfit:old >/dev/null
 create_namespace "$NS"
 for name in web quiet fast legacy ledger; do run_workload "$name" "$REGISTRY/shop/$name:1" rhel9; done
-helm install hostfit "$OLD_CHART" -n hostfit --create-namespace --wait --timeout 90s --take-ownership "${VALUES[@]}" --set image.tag=old >/dev/null
+helm install hostfit "$OLD_CHART" -n hostfit --create-namespace --wait --timeout 90s "${VALUES[@]}" --set image.tag=old >/dev/null
 settled() {
   report_is deploy-web Pass && report_is deploy-quiet Warn && report_is deploy-fast Fail && report_is deploy-legacy Warn && report_is deploy-ledger Fail
 }
@@ -32,11 +32,11 @@ flaps() {
     | select((unique | length) < length) | "\($name): \(join(" → "))"' "$SCRATCH/watch"
 }
 
-move() { # TO CHART TAG
+move() { # TO CHART TAG [ARGUMENT…]
   local started
   started=$(now)
   load_start
-  helm upgrade hostfit "$2" -n hostfit --reset-then-reuse-values --wait --timeout 120s --set image.tag="$3" >/dev/null
+  helm upgrade hostfit "$2" -n hostfit --reset-then-reuse-values --wait --timeout 120s --set image.tag="$3" "${@:4}" >/dev/null
   kubectl rollout status deployment -n hostfit --timeout 120s >/dev/null
   sleep 5
   load_stop
@@ -48,7 +48,10 @@ move "to this version" charts/hostfit demo
 made_with=$(kubectl get smx default -o jsonpath='{.status.firstRulesVersion}')
 check "the matrix keeps the rules that it was made with" test -n "$made_with"
 tell "rules $(kubectl get smx default -o jsonpath='{.status.rulesVersion}'), made with $made_with: $(kubectl get smx default -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}')"
-move "and back" "$OLD_CHART" old
+# The older chart may have fewer webhooks (docs/install.md, "Back to an older version").
+BACK=()
+case $(helm version --short) in v3*) ;; *) BACK+=(--server-side=false) ;; esac
+move "and back" "$OLD_CHART" old "${BACK[@]}"
 check "no report flapped" test -z "$(flaps)"
 helm uninstall hostfit -n hostfit --wait --timeout 60s >/dev/null
 eventually 40 "nothing is left" nothing_left
