@@ -14,6 +14,13 @@ kubectl() { $CONTEXT "$(type -P kubectl)" "$@"; }
 # Helm tells of the link to the CRDs each time. A pipe, so that all it says has been said when it is done.
 helm() { { $CONTEXT "$(type -P helm)" "$@" 2>&1 >&3 3>&- | sed -u '/found symbolic link/d' >&2; } 3>&1; }
 
+# hostfit EXIT-CODE ARGUMENT…  what it says is kept in $OUTPUT
+hostfit() {
+  local code=0
+  $CONTEXT env "HOSTFIT_REGISTRY_PLAIN_HTTP=$PLAIN" "$HOSTFIT" "${@:2}" >"$OUTPUT" 2>&1 || code=$?
+  [ "$code" = "$1" ] || { echo "ended with $code"; cat "$OUTPUT"; return 1; }
+}
+
 now() { date +%s; }
 since() { echo $(($(date +%s) - $1)); }
 say() { printf '%s\n' "$*"; }
@@ -68,6 +75,8 @@ diagnose() {
 }
 
 VALUES=()
+# Registries without TLS.
+PLAIN=
 # Nodes of a user's cluster may take their time to pull.
 READY_WITHIN=60
 [ -n "$CONTEXT" ] || READY_WITHIN=120
@@ -80,7 +89,8 @@ push_images() {
   if [ -n "$CONTEXT" ]; then plain=("$REGISTRY" "$PRIVATE_REGISTRY"); fi
   if [ -n "${PLAIN_HTTP:-}" ]; then plain=("${REGISTRY%%/*}"); fi
   VALUES=(--set "image.repository=$REGISTRY/hostfit" --set image.tag=demo)
-  if [ "${#plain[@]}" -gt 0 ]; then VALUES+=(--set "registry.plainHTTP={$(IFS=,; echo "${plain[*]}")}"); fi
+  PLAIN=$(IFS=,; echo "${plain[*]}")
+  if [ -n "$PLAIN" ]; then VALUES+=(--set "registry.plainHTTP={$PLAIN}"); fi
   VALUES+=(--set-json "baseImages=$(jq -cn --arg registry "$REGISTRY" '[["rhel6", "6.10"], ["ubi8", "8.10"]]
     | map({name: .[0], spec: {repository: "\($registry)/bases/\(.[0])", tags: [.[1]]}})')")
   # In a user's cluster nobody else's pods are judged, and nobody else's workloads get Events.

@@ -7,12 +7,6 @@ cd "$(dirname "$0")/../../.."
 . tests/e2e/kit.sh
 NS=my-app
 
-# hostfit EXIT-CODE ARGUMENT…  what it says is kept in $OUTPUT
-hostfit() {
-  local code=0
-  $CONTEXT env "HOSTFIT_REGISTRY_PLAIN_HTTP=$REGISTRY,$PRIVATE_REGISTRY" "$HOSTFIT" "${@:2}" >"$OUTPUT" 2>&1 || code=$?
-  [ "$code" = "$1" ] || { echo "ended with $code"; cat "$OUTPUT"; return 1; }
-}
 says() { grep -qE -- "$1" "$OUTPUT" || { cat "$OUTPUT"; return 1; }; }
 step() { # SECONDS WHAT COMMAND…
   local started
