@@ -174,6 +174,20 @@ deployment_json() {
 # run_workload NAME IMAGE POOL
 run_workload() { deployment_json "$@" | kubectl apply -n "$NS" -f - >/dev/null; }
 
+# A plan, as HostProfile el9-on-arm: nodes of another architecture in the place of the RHEL 9 pool.
+declare_arm_pool() {
+  kubectl apply -f - >/dev/null <<'PROFILE'
+apiVersion: hostfit.dev/v1alpha1
+kind: HostProfile
+metadata: {name: el9-on-arm}
+spec:
+  baselineName: rhel94-k514
+  facts: {os: rhel, osVersion: "9.4", kernel: 5.14.0-427.13.1.el9_4.aarch64, architecture: arm64, cgroup: 2}
+PROFILE
+}
+new_failures() { kubectl get ccompat el9-on-arm -o jsonpath='{.status.newFailures}'; }
+would_break() { [ "$(new_failures)" -ge 1 ]; }
+
 has_profiles() {
   local profile
   for profile in "$@"; do kubectl get hprof "$profile"; done

@@ -95,17 +95,9 @@ tell "hostfit except deploy/early-fast HF101 --until +30d --reason … --apply: 
 check "the command line tells what other nodes would break" hostfit 0 plan -n "$NS" --from rhel94-k514 --to builtin/rhel-10 --same-machines
 check "of the workloads that run there" line_of 'workloads run there'
 tell "hostfit plan --from rhel94-k514 --to builtin/rhel-10 --same-machines: $(line_of 'workloads run there')"
-kubectl apply -f - >/dev/null <<'PROFILE'
-apiVersion: hostfit.dev/v1alpha1
-kind: HostProfile
-metadata: {name: el9-on-arm}
-spec:
-  baselineName: rhel94-k514
-  facts: {os: rhel, osVersion: "9.4", kernel: 5.14.0-427.13.1.el9_4.aarch64, architecture: arm64, cgroup: 2}
-PROFILE
-watched() { [ "$(kubectl get ccompat el9-on-arm -o jsonpath='{.status.newFailures}')" -ge 1 ]; }
-eventually 30 "a declared profile is a plan that the cluster watches" watched
-tell "kubectl get ccompat el9-on-arm: NEW-FAIL $(kubectl get ccompat el9-on-arm -o jsonpath='{.status.newFailures}')"
+declare_arm_pool
+eventually 30 "a declared profile is a plan that the cluster watches" would_break
+tell "kubectl get ccompat el9-on-arm: NEW-FAIL $(new_failures)"
 kubectl delete hprof el9-on-arm >/dev/null
 
 say "7  The Amazon Linux pool is upgraded; no pod is touched"

@@ -54,15 +54,7 @@ eventually 5 "and the workload fails again" report_is deploy-ledger Fail
 told() { kubectl get events -n "$NS" -o json | jq -e '[.items[] | select(.involvedObject.name == "ledger") | .reason] | contains(["ExceptionExpired"])'; }
 [ -z "$CONTEXT" ] || eventually 10 "an event tells it" told
 
-# A plan: nodes of another architecture in the place of those.
-kubectl apply -f - >/dev/null <<PROFILE
-apiVersion: hostfit.dev/v1alpha1
-kind: HostProfile
-metadata: {name: el9-on-arm}
-spec:
-  baselineName: rhel94-k514
-  facts: {os: rhel, osVersion: "9.4", kernel: 5.14.0-427.13.1.el9_4.aarch64, architecture: arm64, cgroup: 2}
-PROFILE
+declare_arm_pool
 breaks() { [ "$(kubectl get ccompat el9-on-arm -o jsonpath='{.status.blockers[?(@.name=="ledger")].code}')" = HF110 ]; }
 eventually 30 "the plan names what breaks" breaks
 check "an observed profile has a report, too" kubectl get ccompat rhel94-k514

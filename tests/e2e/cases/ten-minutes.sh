@@ -66,16 +66,8 @@ step 10 "it is accepted until a date" hostfit 0 except -n demo deploy/x HF101 --
 active() { [ "$(kubectl get cex -n demo -o jsonpath='{.items[0].status.state}')" = Active ]; }
 eventually 30 "the exception is active" active
 eventually 30 "and the workload fails no more, though its base is old" report_is deploy-x Warn
-kubectl apply -f - >/dev/null <<'PROFILE'
-apiVersion: hostfit.dev/v1alpha1
-kind: HostProfile
-metadata: {name: el9-on-arm}
-spec:
-  baselineName: rhel94-k514
-  facts: {os: rhel, osVersion: "9.4", kernel: 5.14.0-427.13.1.el9_4.aarch64, architecture: arm64, cgroup: 2}
-PROFILE
-breaks() { [ "$(kubectl get ccompat el9-on-arm -o jsonpath='{.status.newFailures}')" -ge 1 ]; }
-eventually 30 "the plan is watched by the cluster" breaks
+declare_arm_pool
+eventually 30 "the plan is watched by the cluster" would_break
 step 60 "a page for people" hostfit 0 report -A -o html --fail-on never --output-file "$SCRATCH/report.html"
 check "is one" grep -q '<html' "$SCRATCH/report.html"
 
