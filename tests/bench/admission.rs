@@ -39,7 +39,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         seconds: args.lab.seconds,
     };
     let fits = Body::of(&world, ("ubi8", "8.10"))?;
-    let warns = Body::of(&world, ("ubi7", "7.9"))?;
+    // Of a person: what a controller makes is warned of on its template.
+    let warns = Body::of(&world, ("ubi7", "7.9"))?.without_owner();
     let first = fits.never_alike().write(&world.scratch.join("first"))?;
     let fits = fits.write(&world.scratch.join("fits"))?;
     let warns = warns.write(&world.scratch.join("warns"))?;
@@ -219,6 +220,13 @@ impl Body {
             *name = format!("web-{NUMBER}").into();
         }
         Self(own)
+    }
+
+    fn without_owner(mut self) -> Self {
+        if let Some(Value::Object(metadata)) = self.0.pointer_mut("/request/object/metadata") {
+            metadata.remove("ownerReferences");
+        }
+        self
     }
 
     fn write(&self, file: &Path) -> anyhow::Result<PathBuf> {

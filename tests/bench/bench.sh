@@ -3,6 +3,7 @@
 # is said, and the exit code stays 0.
 #   bench.sh            everything that can be had here
 #   bench.sh process    only what needs no cluster
+#   bench.sh layers     only reading layers
 #   bench.sh cluster    only what needs one
 #   BENCH_WAIT=SECONDS  how long to wait for another local cluster on this machine to end (default: not at all)
 set -euo pipefail
@@ -60,6 +61,10 @@ measure_process() {
   "$BENCH" reports
   "$BENCH" profiles
   measure_layers
+  measure_registry
+}
+
+measure_registry() {
   if command -v docker-registry >/dev/null; then
     alone "$PWD/tests/bench/with-registry.sh" "$SCRATCH" "$BENCH" cold --images 200
   else
@@ -71,7 +76,7 @@ measure_process() {
 measure_layers() {
   local layout=$SCRATCH/layout blobs=$SCRATCH/layout/blobs/sha256 layer config
   mkdir -p "$blobs"
-  find /usr/bin /usr/lib -xdev -type f -size -60M 2>/dev/null | head -n 3000 |
+  find /usr/bin /usr/lib -xdev -type f -size -60M 2>/dev/null | sed -n 1,3000p |
     tar -cf "$SCRATCH/layer" --no-recursion -T - 2>/dev/null
   blob() { # FILE  moves it to its digest, and prints its descriptor
     local digest size
@@ -120,5 +125,12 @@ measure_cluster() {
 build
 others
 "$BENCH" header
-[ "${1:-}" = cluster ] || measure_process
-[ "${1:-}" = process ] || measure_cluster
+case "${1:-}" in
+  process) measure_process ;;
+  layers) measure_layers ;;
+  cluster) measure_cluster ;;
+  *)
+    measure_process
+    measure_cluster
+    ;;
+esac
