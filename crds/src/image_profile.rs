@@ -23,7 +23,7 @@ pub use files::FilesProfile;
 pub use kept::KeptImageProfile;
 
 /// The version of what is read of layers. A profile of another one is made anew.
-pub const READ_BY: &str = "3";
+pub const READ_BY: &str = "4";
 /// Platforms that a profile lists.
 const MOST_PLATFORMS: usize = 32;
 /// Longest text of a path or of a sentence.

@@ -10,6 +10,7 @@ use crate::fact::{Evidence, Fact, Gap, Strength};
 use crate::image::{Contents, Digest, ImageRef};
 use crate::tables;
 
+pub(crate) mod author;
 mod hinted;
 mod reference;
 mod stated;

@@ -1,6 +1,7 @@
 //! What labels and annotations say of the base, and after them what only hints at it. Labels inherited from a base
 //! describe the base only.
 
+use super::author;
 use super::hinted::{history, variable};
 use super::reference::distribution_of_reference;
 use crate::distribution::Distribution;
@@ -29,7 +30,7 @@ pub(crate) fn reads_label(key: &str) -> bool {
         REF_NAME,
         REF_VERSION,
     ];
-    WHOLE.contains(&key) || names_a_suse(key)
+    WHOLE.contains(&key) || names_a_suse(key) || author::reads_label(key)
 }
 
 /// Whether a step of the history says something of the base.
@@ -89,6 +90,10 @@ pub(super) fn candidates(image: &ImageRef, contents: &Contents) -> Vec<(Distribu
         && let Some(distribution) = release("ubuntu", REF_VERSION)
     {
         found.push((distribution, stated(format!("label {REF_VERSION}"))));
+    }
+    // After all that is stated otherwise, and before all that only hints.
+    if let Some(distribution) = author::distribution(contents) {
+        found.push((distribution, stated(format!("label {}", author::DISTRO))));
     }
     if let Some(distribution) = contents.history.iter().find_map(|step| history(step)) {
         found.push((distribution, hint("history")));

@@ -2,11 +2,12 @@
 //!
 //! Runtime error: `Fatal glibc error: CPU does not support x86-64-v3`. The mark in the files decides where they were
 //! read and carry it; else the distribution's table, definitely only where layers prove the distribution and its row is
-//! sourced.
+//! sourced. The image's author may say that it needs more.
 
 use crate::fact::{Evidence, Fact, Strength};
 use crate::files::{LibcKind, Program};
 use crate::finding::{Code, Severity};
+use crate::lineage::author;
 use crate::matrix::{Cell, Outcome, Said, unproven, unsourced};
 
 /// What the image needs, who says so, and what speaks against being sure.
@@ -36,7 +37,25 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
 }
 
 fn need(cell: &Cell<'_>) -> Option<Need> {
-    by_files(cell).unwrap_or_else(|| by_distribution(cell))
+    let found = by_files(cell).unwrap_or_else(|| by_distribution(cell));
+    // An author cannot make it need less than what was found, but can be surer.
+    let adds = |stated: &Need| {
+        let weight = |need: &Need| (need.level, need.doubt.is_none());
+        found
+            .as_ref()
+            .is_none_or(|found| weight(found) < weight(stated))
+    };
+    by_author(cell).filter(adds).or(found)
+}
+
+/// What its author says: who else knows which instructions a program uses that carries no mark?
+fn by_author(cell: &Cell<'_>) -> Option<Need> {
+    Some(Need {
+        level: author::cpu_level(cell.contents)?,
+        what: "its author says so".to_owned(),
+        evidence: Evidence::new(Strength::Stated, format!("label {}", author::CPU_LEVEL)),
+        doubt: None,
+    })
 }
 
 /// What the image needs, whoever says so.

@@ -2,11 +2,12 @@
 //!
 //! Runtime error: `FATAL: kernel too old`. The number in the kernel's name is exactly what ld.so compares, so it may be
 //! compared here. glibc 2.36 and newer carry the note, too, but nothing reads it. A static program brings the check and
-//! the note of the glibc that it was linked with.
+//! the note of the glibc that it was linked with. The image's author may say that it needs a newer kernel: possibly.
 
 use crate::fact::{Evidence, Fact, Strength};
 use crate::files::LibcKind;
 use crate::finding::{Code, Severity};
+use crate::lineage::author;
 use crate::matrix::{Cell, Outcome, Said, unproven, unsourced};
 use crate::version::{DottedVersion, KernelVersion};
 
@@ -19,9 +20,12 @@ struct Need {
 }
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    let Some(need) = need(cell) else {
-        return Outcome::Compatible;
-    };
+    let outcomes = needs(cell).map(|need| lacks(cell, need));
+    let mut broken = outcomes.filter(|outcome| *outcome != Outcome::Compatible);
+    broken.next().unwrap_or(Outcome::Compatible)
+}
+
+fn lacks(cell: &Cell<'_>, need: Need) -> Outcome {
     let needed = &need.kernel;
     cell.needs_kernel(needed, || Said {
         code: Code::HF201,
@@ -34,13 +38,29 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     })
 }
 
-fn need(cell: &Cell<'_>) -> Option<Need> {
-    by_files(cell).unwrap_or_else(|| by_distribution(cell))
+/// What was found first: that is surer than the author, who can only add to it.
+fn needs(cell: &Cell<'_>) -> impl Iterator<Item = Need> {
+    let found = by_files(cell).unwrap_or_else(|| by_distribution(cell));
+    found.into_iter().chain(by_author(cell))
+}
+
+/// What its author says. Nothing compares it when the image runs, so the number alone does not tell whether it breaks.
+fn by_author(cell: &Cell<'_>) -> Option<Need> {
+    Some(Need {
+        kernel: author::min_kernel(cell.contents)?,
+        what: "its author says so".to_owned(),
+        evidence: Evidence::new(Strength::Stated, format!("label {}", author::MIN_KERNEL)),
+        doubt: Some("vendors add to older kernels what newer ones have, so try it there"),
+    })
 }
 
 /// What the image needs, whoever says so.
 pub(super) fn needed(cell: &Cell<'_>) -> Option<KernelVersion> {
-    need(cell).map(|need| need.kernel)
+    let newest = |one: KernelVersion, other: KernelVersion| match one.older_than(&other) {
+        true => other,
+        false => one,
+    };
+    needs(cell).map(|need| need.kernel).reduce(newest)
 }
 
 /// The first glibc that no longer compares: commit b46d250656.
