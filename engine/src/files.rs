@@ -162,8 +162,8 @@ pub struct Program {
     pub checks_kernel: bool,
     /// Version of Go, and the x86-64 level that it was built for.
     pub go: Option<Go>,
-    /// A native image of GraalVM: it checks the CPU by itself.
-    pub is_graalvm: bool,
+    /// It is a native image of GraalVM, which checks the CPU by itself.
+    pub native_image: Option<NativeImage>,
     /// Libraries that it needs, those that rules ask for.
     pub needs: Vec<String>,
     /// It is systemd or another name of it.
@@ -186,6 +186,54 @@ pub struct Go {
     pub version: String,
     /// `GOAMD64`, 1 to 4; 1 where it is not written.
     pub amd64: u8,
+}
+
+/// What a native image of GraalVM asks of the CPU before it does anything else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NativeImage {
+    /// The lowest level of x86-64 that has what it asks for, as far as levels go. `None` if it does not tell what that is.
+    pub cpu_level: Option<u8>,
+    /// Features of x86-64 that it asks for and no level has, in GraalVM's names: `AES`, `SHA`.
+    pub beyond: Vec<String>,
+}
+
+impl NativeImage {
+    /// From the features that its message lists, in the names of GraalVM's `AMD64.CPUFeature`. What each level has is from
+    /// the psABI of x86-64, without CX16, LAHF, MOVBE and OSXSAVE, which GraalVM has no names for.
+    pub fn asking_for<'a>(features: impl IntoIterator<Item = &'a str>) -> Self {
+        const LEVELS: [(u8, &[&str]); 4] = [
+            // The last four are no instructions that code is generated for, but marks that every CPU of today sets.
+            (
+                1,
+                &[
+                    "CX8",
+                    "CMOV",
+                    "FXSR",
+                    "MMX",
+                    "SSE",
+                    "SSE2",
+                    "HT",
+                    "TSC",
+                    "TSCINV",
+                    "TSCINV_BIT",
+                ],
+            ),
+            (2, &["POPCNT", "SSE3", "SSSE3", "SSE4_1", "SSE4_2"]),
+            (3, &["AVX", "AVX2", "BMI1", "BMI2", "F16C", "FMA", "LZCNT"]),
+            (
+                4,
+                &["AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL"],
+            ),
+        ];
+        let mut asked = Self::default();
+        for feature in features {
+            match LEVELS.iter().find(|(_, has)| has.contains(&feature)) {
+                Some((level, _)) => asked.cpu_level = asked.cpu_level.max(Some(*level)),
+                None => asked.beyond.push(feature.to_owned()),
+            }
+        }
+        asked
+    }
 }
 
 /// The two tables of packet filters in Linux.

@@ -162,6 +162,17 @@ java() { # VERSION OF THE WHEEL
   rm -rf "$ROOT/opt/wheel" "$ROOT/opt/java"/{legal,include,jmods,lib/src.zip}
 }
 
+# A native image of GraalVM: the compiler of JavaScript that the package of npm brings, on glibc 2.36.
+native_image() { # VERSION OF THE PACKAGE
+  command -v npm >/dev/null || { echo "lab: npm is missing, which brings native images (https://nodejs.org)" >&2; return 1; }
+  local package=$LAB/npm/google-closure-compiler-linux-$1.tgz
+  mkdir -p "$LAB/npm"
+  [ -e "$package" ] || npm pack --silent --pack-destination "$LAB/npm" "google-closure-compiler-linux@$1"
+  base bookworm zlib1g
+  tar -xzf "$package" -C "$ROOT" --strip-components=1 --no-same-owner package/compiler
+  mv "$ROOT/compiler" "$ROOT/app"
+}
+
 # systemd of a suite, which ends with 42 when the one service has run.
 systemd_of() { # SUITE
   packages "$1" systemd
@@ -214,6 +225,7 @@ make_root() {
     avx) program bookworm avx.c -mavx ;;
     bwrap) packages bookworm bubblewrap && compile bookworm "$ROOT/app" "$PROGRAMS/ran.c" ;;
     java-*) java "${1#java-}" ;;
+    native-image-*) native_image "${1#native-image-}" ;;
     systemd-*) systemd_of "$suite" ;;
     minimal-*) packages "$suite" '?essential' ;;
     servers-*) packages "$suite" '?essential' nginx redis-server postgresql python3 nodejs default-jre-headless ;;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::files::{Files, Go, Iptables, Libc, LibcKind, Program, Seen};
+use hostfit_engine::files::{Files, Go, Iptables, Libc, LibcKind, NativeImage, Program, Seen};
 use hostfit_engine::package::{Family, PackageVersion};
 use serde::Deserialize;
 
@@ -48,7 +48,8 @@ struct WrittenProgram {
     alignment: Option<u64>,
     /// `go1.24.1 v3`
     go: Option<String>,
-    graalvm: bool,
+    /// The features of the CPU that a native image lists: `CX8, CMOV, AVX2`; empty if it lists none.
+    graalvm: Option<String>,
     needs: Vec<String>,
     systemd: bool,
     /// The default arguments name it, which those of the container replace.
@@ -98,7 +99,10 @@ impl Written {
                         Some(Go { version, amd64 })
                     }
                 },
-                is_graalvm: written.graalvm,
+                native_image: written.graalvm.as_deref().map(|list| {
+                    let features = list.split(',').map(str::trim);
+                    NativeImage::asking_for(features.filter(|it| !it.is_empty()))
+                }),
                 needs: written.needs.clone(),
                 is_systemd: written.systemd,
                 is_argument: written.argument,

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::files::{Files, Go, Iptables, Libc, LibcKind, Program, Seen};
+use hostfit_engine::files::{Files, Go, Iptables, Libc, LibcKind, NativeImage, Program, Seen};
 use hostfit_engine::package::{Family, PackageVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,9 +141,9 @@ pub struct ProgramProfile {
     /// GOAMD64 that it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub go_level: Option<u8>,
-    /// It is a native image of GraalVM.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub graalvm: bool,
+    /// It is a native image of GraalVM, which asks for this of the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native_image: Option<NativeImageProfile>,
     /// Libraries that it needs and rules ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 255)))]
@@ -154,6 +154,19 @@ pub struct ProgramProfile {
     /// The image's default arguments name it, not its entrypoint: those of a pod stand in its place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub argument: bool,
+}
+
+/// What a native image of GraalVM asks of the CPU.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NativeImageProfile {
+    /// Level of x86-64 that has what it asks for, as far as levels go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_level: Option<u8>,
+    /// Features that it asks for and no level has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 32)))]
+    pub beyond: Vec<String>,
 }
 
 /// A package.
@@ -334,6 +347,23 @@ impl LibcProfile {
     }
 }
 
+impl NativeImageProfile {
+    fn of(asking: &NativeImage) -> Self {
+        let NativeImage { cpu_level, beyond } = asking;
+        Self {
+            cpu_level: *cpu_level,
+            beyond: beyond.iter().take(64).map(|it| cut(it, 32)).collect(),
+        }
+    }
+
+    fn facts(&self) -> NativeImage {
+        NativeImage {
+            cpu_level: self.cpu_level,
+            beyond: self.beyond.clone(),
+        }
+    }
+}
+
 impl ProgramProfile {
     fn of(program: &Program) -> Self {
         let Program {
@@ -346,7 +376,7 @@ impl ProgramProfile {
             alignment,
             checks_kernel,
             go,
-            is_graalvm,
+            native_image,
             needs,
             is_systemd,
             is_argument,
@@ -362,7 +392,7 @@ impl ProgramProfile {
             alignment: alignment.map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
             go: go.as_ref().map(|go| short(&go.version)),
             go_level: go.as_ref().map(|go| go.amd64),
-            graalvm: *is_graalvm,
+            native_image: native_image.as_ref().map(NativeImageProfile::of),
             needs: needs.iter().take(32).map(|it| short(it)).collect(),
             systemd: *is_systemd,
             argument: *is_argument,
@@ -389,7 +419,7 @@ impl ProgramProfile {
                 }),
                 _ => None,
             },
-            is_graalvm: self.graalvm,
+            native_image: self.native_image.as_ref().map(NativeImageProfile::facts),
             needs: self.needs.clone(),
             is_systemd: self.systemd,
             is_argument: self.argument,

@@ -52,20 +52,44 @@ pub(super) fn go(cell: &Cell<'_>) -> Outcome {
     })
 }
 
-/// HF104: the features stand in the program in a form that only it reads; by default they are those of level 3.
+/// HF104: it compares the CPU with the features that it was built for, which stand in its message since GraalVM for JDK 24
+/// (shown in the lab). Where they do not, they are by default those of level 3.
 pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
-    let Some(program) = cell.program().filter(|program| program.is_graalvm) else {
+    let program = cell.program();
+    let Some((program, native)) = program.and_then(|it| Some((it, it.native_image.as_ref()?)))
+    else {
         return Outcome::Compatible;
     };
-    cell.needs_level(3, |_| Said {
+    let said = |image: String, doubt| Said {
         code: Code::HF104,
         severity: Severity::BreaksAtStart,
-        image: "is a native image of GraalVM, by default for x86-64-v3".to_owned(),
+        image,
         host: String::new(),
         fix: "build it with -march=compatibility".to_owned(),
         evidence: Some(program.evidence()),
-        doubt: Some("which CPU it was built for cannot be read: try it there"),
-    })
+        doubt,
+    };
+    let Some(level) = native.cpu_level else {
+        let image = "is a native image of GraalVM, by default for x86-64-v3".to_owned();
+        let doubt = "which CPU it was built for cannot be read: try it there";
+        return cell.needs_level(3, |_| said(image, Some(doubt)));
+    };
+    let image = format!("is a native image of GraalVM for x86-64-v{level}");
+    let outcome = cell.needs_level(level, |_| said(image, None));
+    if outcome != Outcome::Compatible || cell.platform.architecture != "amd64" {
+        return outcome;
+    }
+    let Some(first) = native.beyond.first() else {
+        return Outcome::Compatible;
+    };
+    let image = match native.beyond.len() - 1 {
+        0 => format!("is a native image of GraalVM that needs {first} of the CPU"),
+        more => format!(
+            "is a native image of GraalVM that needs {first} and {more} more features of the CPU"
+        ),
+    };
+    let doubt = "no level of x86-64 tells whether the CPU has them: try it there";
+    cell.says(said(image, Some(doubt)))
 }
 
 /// The variable of the official MongoDB images, and the first version that needs AVX.

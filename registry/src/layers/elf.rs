@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use hostfit_engine::files::Go;
+use hostfit_engine::files::{Go, NativeImage};
 use hostfit_engine::version::{DottedVersion, KernelVersion};
 use object::read::elf::{Dyn as _, FileHeader, NoteIterator, ProgramHeader as _};
 use object::{Endianness, FileKind, elf};
@@ -27,6 +27,8 @@ pub(crate) struct Elf {
     pub(crate) alignment: Option<u64>,
     /// PT_GNU_STACK asks for an executable stack.
     pub(crate) executable_stack: bool,
+    /// UPX has packed it: what it needs, its loader too, is seen only when it runs.
+    pub(crate) is_packed: bool,
     /// Libraries that it needs, of those that rules ask for.
     pub(crate) needs: Vec<String>,
     /// eBPF code that is fitted to the kernel when it is loaded.
@@ -39,7 +41,7 @@ pub(crate) struct Elf {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Texts {
     pub(crate) go: Option<Go>,
-    pub(crate) is_graalvm: bool,
+    pub(crate) native_image: Option<NativeImage>,
     pub(crate) jemalloc: bool,
     /// glibc's loader was built for x86-64-v2 or more.
     pub(crate) checks_cpu: bool,
@@ -67,6 +69,7 @@ fn structure<H: FileHeader<Endian = Endianness>>(header: &H, data: &[u8]) -> Opt
     let mut found = Elf {
         architecture: architecture(machine, header.is_class_64(), header.is_little_endian()),
         is_loaded: matches!(kind, elf::ET_EXEC | elf::ET_DYN),
+        is_packed: is_packed(data),
         ..Elf::default()
     };
     // CO-RE relocations stand beside the types that they need.
@@ -99,6 +102,13 @@ fn structure<H: FileHeader<Endian = Endianness>>(header: &H, data: &[u8]) -> Opt
         }
     }
     Some(found)
+}
+
+/// UPX writes its mark behind the headers of the program that unpacks.
+fn is_packed(data: &[u8]) -> bool {
+    const MARK: &[u8] = b"UPX!";
+    let start = data.get(..data.len().min(1_024)).unwrap_or_default();
+    start.windows(MARK.len()).any(|bytes| bytes == MARK)
 }
 
 fn architecture(machine: elf::Machine, is_64: bool, is_little: bool) -> Option<&'static str> {
@@ -237,7 +247,11 @@ impl Texts {
             let rest = part.get(found.start()..).unwrap_or_default();
             match found.pattern().as_usize() {
                 0 => self.go = self.go.take().or_else(|| go(rest)),
-                1 => self.is_graalvm = true,
+                // A message that tells more is not hidden by one that tells nothing.
+                1 => match native_image(rest) {
+                    Some(asking) => self.native_image = Some(asking),
+                    None => drop(self.native_image.get_or_insert_default()),
+                },
                 2 => self.jemalloc = true,
                 3 => self.checks_cpu = true,
                 4 => self.checks_kernel = true,
@@ -289,6 +303,23 @@ fn glibc(data: &[u8]) -> Option<DottedVersion> {
     version.trim_end_matches('.').parse().ok()
 }
 
+/// The message of a native image: `… required by the image: [CX8, CMOV, FXSR, MMX, SSE, SSE2].` `None` if it lists nothing.
+fn native_image(data: &[u8]) -> Option<NativeImage> {
+    let list = data.get(PATTERNS[1].len()..)?.strip_prefix(b": [")?;
+    let end = list.iter().take(2_048).position(|byte| *byte == b']')?;
+    let list = std::str::from_utf8(list.get(..end)?).ok()?;
+    let is_name = |name: &&str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        (1..=32).contains(&name.len()) && name.bytes().all(is_part)
+    };
+    let names: Vec<_> = list.split(", ").collect();
+    let asking = names
+        .iter()
+        .all(|name| is_name(name))
+        .then(|| NativeImage::asking_for(names))?;
+    asking.cpu_level.is_some().then_some(asking)
+}
+
 /// Build information of Go 1.18 and newer: magic, pointer size, flags, and at 32 two strings with their lengths before
 /// them. The second begins and ends with 16 bytes of marks.
 fn go(data: &[u8]) -> Option<Go> {
@@ -331,6 +362,24 @@ fn counted(data: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_native_image_tells_what_it_asks_of_the_cpu() {
+        let asking = |list: &str| {
+            let message = String::from_utf8_lossy(PATTERNS[1]);
+            let mut texts = Texts::default();
+            texts.look(format!("\0{message}{list}\0").as_bytes());
+            let asking = texts.native_image.expect("the message is there");
+            (asking.cpu_level, asking.beyond.join(" "))
+        };
+        let (level, beyond) = asking(": [CX8, CMOV, FXSR, MMX, SSE, SSE2].");
+        assert_eq!((level, beyond.as_str()), (Some(1), ""));
+        let (level, beyond) = asking(": [CX8, SSE2, SSE4_2, AVX2, AES, FMA].\nPlease rebuild");
+        assert_eq!((level, beyond.as_str()), (Some(3), "AES"));
+        for silent in ["", ": ", ": [", ": []", ": [CX8; rm -rf]", ": [FP, ASIMD]."] {
+            assert_eq!(asking(silent), (None, String::new()), "{silent}");
+        }
+    }
 
     #[test]
     fn musl_tells_its_version_whatever_stands_before_it() {

@@ -216,7 +216,8 @@ fn find(root: &Root<'_>, start: &Start, word: &str) -> Option<String> {
 }
 
 fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Program {
-    let is_static = elf.interpreter.is_none();
+    // What is packed may be anything.
+    let is_static = elf.interpreter.is_none() && !elf.is_packed;
     // `/sbin/init` is a link to it, and says what it is only by that.
     let is_systemd =
         name_of(&path) == "systemd" || (name_of(wanted) == "init" && path.contains("systemd"));
@@ -231,7 +232,7 @@ fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Prog
         alignment: elf.alignment,
         checks_kernel: is_static && elf.texts.checks_kernel,
         go: elf.texts.go.clone(),
-        is_graalvm: elf.texts.is_graalvm,
+        native_image: elf.texts.native_image.clone(),
         needs: elf.needs.clone(),
         path,
     }
