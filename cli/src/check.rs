@@ -1,10 +1,8 @@
 //! `hostfit check image`, and `explain image`, which tells besides what is known of the images.
 
-use std::collections::BTreeSet;
-
 use anyhow::Context as _;
 use hostfit_engine::host::Host;
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
 use hostfit_engine::verdict::{Judgement, Reason};
@@ -46,8 +44,8 @@ pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Resu
     let known = [&[Format::Table], &render::FORMATS[..]].concat();
     let format = common.output.format.one_of(&known, "check image")?;
     let (survey, hosts) = hosts(&args, common).await?;
-    let all = hosts.iter().flat_map(|(host, _)| fleet(host).platforms());
-    let platforms = Platforms::of(all.collect::<BTreeSet<_>>());
+    let all = Fleet::of_hosts(hosts.iter().map(|(host, _)| host.clone()).collect());
+    let platforms = Platforms::of(all.platforms());
     let mut reader = Reader::new(&args.reading);
     let mut images = Vec::new();
     for named in &args.images {
@@ -66,7 +64,7 @@ pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Resu
     let mut cells = Vec::new();
     for image in &images {
         for (host, _) in &hosts {
-            let fleet = fleet(host);
+            let fleet = Fleet::of_hosts(vec![host.clone()]);
             let knowledge = Knowledge {
                 fleet: &fleet,
                 catalog: &catalog,
@@ -172,17 +170,6 @@ async fn hosts(
         hosts.extend(all.map(|host| (host.clone(), survey.origin(host))));
     }
     Ok((survey, hosts))
-}
-
-/// One host that everything may land on.
-fn fleet(host: &Host) -> Fleet {
-    let class = NodeClass {
-        host: Some(0),
-        labels: Default::default(),
-        taints: Default::default(),
-        nodes: Vec::new(),
-    };
-    Fleet::new(vec![host.clone()], vec![class])
 }
 
 /// A pod of the image alone, which says nothing of itself.

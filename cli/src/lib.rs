@@ -1,11 +1,11 @@
-//! The `hostfit` command. The judge is the engine's, the same as in admission and reports; what it needs comes from
-//! registries and folders, hosts from the built-in list and from files. No cluster is asked.
+//! The `hostfit` command. The judge is the engine's, the same as in admission and reports; what it needs comes from a cluster
+//! (by the user's own rights), a snapshot or manifests, from registries and folders, and from what is built in.
 //!
 //! ```text
-//! check image REF… --host …   images ─read─▶ facts ┐
-//!                             hosts  ─read─▶ facts ┴─evaluate─▶ verdicts ─print─▶ table, json, yaml
-//! images REF…                 what is known of an image, with its evidence
-//! catalog list|show           rules, hosts and tables that are built in
+//! cluster, snapshot, manifests ─survey─▶ hosts, workloads, policies, images ┐             ┌▶ tables, each command its own
+//! check image REF… --host …    ─read───▶ hosts, images                      ┴─evaluate──▶ ┴▶ document ─render─▶ json, html, sarif, …
+//! catalog, explain CODE        what is built in
+//! except --apply               the only write
 //! ```
 
 use std::path::{Path, PathBuf};

@@ -43,6 +43,18 @@ impl Fleet {
         }
     }
 
+    /// Hosts of which nothing but what they offer is known: whatever asks for no label may land on each of them.
+    pub fn of_hosts(hosts: Vec<Host>) -> Self {
+        let class = |index| NodeClass {
+            host: Some(index),
+            labels: BTreeMap::new(),
+            taints: BTreeSet::new(),
+            nodes: Vec::new(),
+        };
+        let classes = (0..hosts.len()).map(class).collect();
+        Self::new(hosts, classes)
+    }
+
     /// The same fleet, in a cluster with these RuntimeClasses.
     #[must_use]
     pub fn with_runtime_classes(self, runtime_classes: RuntimeClasses) -> Self {
@@ -271,6 +283,16 @@ mod tests {
             ""
         };
         assert_eq!(format!("{}{more}", names.join(" ")), expected);
+    }
+
+    #[test]
+    fn hosts_alone_take_whatever_asks_for_no_label() {
+        let all = Fleet::of_hosts(fleet().hosts().to_vec());
+        let landing = all.landing(&Placement::default());
+        assert_eq!(landing.hosts.len(), 4);
+        assert!(!landing.unprofiled);
+        let pool = affinity(vec![labels(vec![require("pool", Operator::In, &["old"])])]);
+        assert!(all.landing(&pool).hosts.is_empty());
     }
 
     fn affinity(terms: Vec<Term>) -> Placement {

@@ -8,7 +8,7 @@ use hostfit_engine::fact::{Evidence, Fact, Strength};
 use hostfit_engine::files::{Files, Libc, LibcKind, Program, Seen};
 use hostfit_engine::host::{Host, Runtime, Selinux, Vsyscall, builtin};
 use hostfit_engine::image::{Contents, ImageFacts, Platform, PlatformFacts};
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::package::{Family, PackageVersion};
@@ -70,15 +70,7 @@ pub(crate) fn complete_hosts() -> impl Iterator<Item = Host> {
 }
 
 fn fleet() -> Fleet {
-    let hosts: Vec<_> = complete_hosts().take(HOSTS).collect();
-    let class = |index| NodeClass {
-        host: Some(index),
-        labels: Default::default(),
-        taints: Default::default(),
-        nodes: Vec::new(),
-    };
-    let classes = (0..hosts.len()).map(class).collect();
-    Fleet::new(hosts, classes)
+    Fleet::of_hosts(complete_hosts().take(HOSTS).collect())
 }
 
 fn workload() -> anyhow::Result<Workload> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use hostfit_crds::SupportMatrixSpec;
 use hostfit_engine::fact::Fact;
 use hostfit_engine::finding::{CellVerdict, Code, Finding};
-use hostfit_engine::host::{Host, builtin};
+use hostfit_engine::host::builtin;
 use hostfit_engine::image::{ImageFacts, ImageRef};
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
@@ -155,7 +155,7 @@ fn finds(image: &ImageRef, facts: &Fact<ImageFacts>, today: &str) -> BTreeMap<St
             &workload,
             &[facts],
             &Knowledge {
-                fleet: &fleet(host),
+                fleet: &Fleet::of_hosts(vec![host.clone()]),
                 catalog: &Catalog::default(),
                 rules: &policy.rules,
                 today: today.parse().unwrap(),
@@ -181,17 +181,6 @@ fn finds(image: &ImageRef, facts: &Fact<ImageFacts>, today: &str) -> BTreeMap<St
         .into_iter()
         .map(|(key, hosts)| (key, words(hosts)))
         .collect()
-}
-
-/// One host that everything may land on.
-fn fleet(host: &Host) -> Fleet {
-    let class = NodeClass {
-        host: Some(0),
-        labels: Default::default(),
-        taints: Default::default(),
-        nodes: Vec::new(),
-    };
-    Fleet::new(vec![host.clone()], vec![class])
 }
 
 /// Serves the config of a sample, and a manifest around it.

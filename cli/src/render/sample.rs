@@ -1,6 +1,5 @@
 //! A cluster as it might be, judged by the judge: what the formats are tried on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hostfit_engine::distribution::Distribution;
@@ -9,7 +8,7 @@ use hostfit_engine::files::{Files, Seen};
 use hostfit_engine::finding::CellVerdict;
 use hostfit_engine::host::{Host, HostName, builtin};
 use hostfit_engine::image::{Contents, ImageFacts, Platform, PlatformFacts};
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
@@ -180,14 +179,7 @@ fn fleet() -> Fleet {
         host("debian13-k612", "debian-13", 2, 3, 2),
         host("amzn2023-k61", "al2023", 0, 2, 2),
     ];
-    let class = |index| NodeClass {
-        host: Some(index),
-        labels: BTreeMap::new(),
-        taints: Default::default(),
-        nodes: Vec::new(),
-    };
-    let classes = (0..hosts.len()).map(class).collect();
-    Fleet::new(hosts, classes)
+    Fleet::of_hosts(hosts)
 }
 
 fn team(number: usize) -> &'static str {

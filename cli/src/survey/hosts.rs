@@ -1,12 +1,12 @@
 //! The hosts of a survey: which are meant, which take their place, which are planned.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use anyhow::{anyhow, bail};
 use hostfit_engine::finding::nearest;
 use hostfit_engine::host::{Host, HostName};
 use hostfit_engine::image::ImageRef;
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::workload::Placement;
 use hostfit_registry::SharedFacts;
 
@@ -72,14 +72,7 @@ impl Survey {
 
     /// From now on, everything may land on each of these hosts, whatever its placement says: it speaks of other nodes.
     pub(super) fn land_on(&mut self, hosts: Vec<Host>) {
-        let class = |index| NodeClass {
-            host: Some(index),
-            labels: BTreeMap::new(),
-            taints: BTreeSet::new(),
-            nodes: Vec::new(),
-        };
-        let classes = (0..hosts.len()).map(class).collect();
-        self.fleet = Fleet::new(hosts, classes);
+        self.fleet = Fleet::of_hosts(hosts);
         for item in &mut self.items {
             item.workload.placement = Placement {
                 runtime_class: item.workload.placement.runtime_class.take(),

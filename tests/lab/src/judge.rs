@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use hostfit_crds::HostFacts;
 use hostfit_crds::workload::PodSpec;
 use hostfit_engine::host::{self, HostName};
-use hostfit_engine::landing::{Fleet, NodeClass};
+use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
@@ -90,13 +90,7 @@ pub(crate) async fn by_pod(layout: &Path, facts: &HostFacts, image: &Image) -> R
         facts,
         claimed: Default::default(),
     };
-    let class = NodeClass {
-        host: Some(0),
-        labels: Default::default(),
-        taints: Default::default(),
-        nodes: Vec::new(),
-    };
-    let fleet = Fleet::new(vec![host], vec![class]);
+    let fleet = Fleet::of_hosts(vec![host]);
     let policy = Policy::report_only();
     let knowledge = Knowledge {
         fleet: &fleet,
