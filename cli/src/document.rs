@@ -49,9 +49,15 @@ pub(crate) struct Document {
     pub(crate) excepted: Vec<Excepted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<Plan>,
-    /// What may make pods in manifests and is of no kind that is read, a sentence each.
+    /// What of manifests could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) not_judged: Vec<String>,
+    pub(crate) not_read: Vec<NotJudged>,
+    /// Whether the command fails because of that.
+    #[serde(skip)]
+    pub(crate) is_broken: bool,
+    /// What may make pods in manifests and is of no kind that is read, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "sentences")]
+    pub(crate) not_judged: Vec<NotJudged>,
     /// Absent where no cluster was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) permissions: Option<Permissions>,
@@ -253,6 +259,20 @@ pub(crate) struct Excepted {
     pub(crate) ticket: Option<String>,
 }
 
+/// A part of manifests that was not judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct NotJudged {
+    pub(crate) file: String,
+    /// What it is, and why it was not.
+    pub(crate) why: String,
+}
+
+impl fmt::Display for NotJudged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.why)
+    }
+}
+
 /// What a cluster let us read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Permissions {
@@ -268,6 +288,8 @@ pub(crate) struct Lacked {
     pub(crate) permission: String,
     /// What is missing here because of it.
     pub(crate) therefore: String,
+    /// Whether there may be workloads that were not judged.
+    pub(crate) hides_workloads: bool,
 }
 
 impl Document {
@@ -302,6 +324,10 @@ pub(crate) fn of_cell(verdict: CellVerdict) -> Verdict {
         CellVerdict::Unknown => Verdict::Unknown,
         CellVerdict::Fail => Verdict::Fail,
     }
+}
+
+fn sentences<S: Serializer>(all: &[NotJudged], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().map(|it| &it.why))
 }
 
 fn shown<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

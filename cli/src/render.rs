@@ -154,6 +154,69 @@ fn rows(document: &Document) -> Vec<Row<'_>> {
     }
 }
 
+/// What was asked for and has no verdict.
+struct Untold<'a> {
+    kind: UntoldKind,
+    /// The manifest that it is, or stands in.
+    file: Option<&'a str>,
+    /// One sentence.
+    what: String,
+}
+
+/// Why something has no verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UntoldKind {
+    /// A manifest is broken.
+    NotRead,
+    /// A kind that may make pods is none of those that are judged.
+    NotJudged,
+    /// The cluster hides workloads.
+    Hidden,
+}
+
+impl UntoldKind {
+    const ALL: [Self; 3] = [Self::NotRead, Self::NotJudged, Self::Hidden];
+
+    /// What programs call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::NotRead => "not-read",
+            Self::NotJudged => "not-judged",
+            Self::Hidden => "hidden",
+        }
+    }
+
+    /// What it means.
+    fn title(self) -> &'static str {
+        match self {
+            Self::NotRead => "a manifest could not be read",
+            Self::NotJudged => "an object that may make pods is of no kind that is judged",
+            Self::Hidden => "the cluster did not show workloads",
+        }
+    }
+}
+
+/// Everything that was asked for and has no verdict: it is no pass.
+fn untold(document: &Document) -> Vec<Untold<'_>> {
+    let not_read = document.not_read.iter().map(|it| Untold {
+        kind: UntoldKind::NotRead,
+        file: Some(&it.file),
+        what: format!("not read: {}", it.why),
+    });
+    let not_judged = document.not_judged.iter().map(|it| Untold {
+        kind: UntoldKind::NotJudged,
+        file: Some(&it.file),
+        what: format!("not judged, and may make pods: {}", it.why),
+    });
+    let lacked = document.permissions.iter().flat_map(|it| &it.lacked);
+    let hidden = lacked.filter(|it| it.hides_workloads).map(|it| Untold {
+        kind: UntoldKind::Hidden,
+        file: None,
+        what: format!("may not {}: {}", it.permission, it.therefore),
+    });
+    not_read.chain(not_judged).chain(hidden).collect()
+}
+
 /// The exceptions of a workload.
 fn excepted<'a>(document: &'a Document, subject: &Subject<'_>) -> Vec<&'a Excepted> {
     let Subject::Workload { target, .. } = subject else {

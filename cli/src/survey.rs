@@ -28,7 +28,7 @@ use hostfit_registry::{Platforms, SharedFacts};
 use jiff::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::document::Origin;
+use crate::document::{NotJudged, Origin};
 use crate::flags::Common;
 use crate::hosts::HostArg;
 use crate::progress::Progress;
@@ -74,12 +74,12 @@ pub(crate) struct Survey {
     pub(crate) items: Vec<Item>,
     pub(crate) images: HashMap<ImageRef, SharedFacts>,
     pub(crate) permissions: Permissions,
-    /// What of the input could not be read, one sentence each.
-    pub(crate) broken: Vec<String>,
+    /// What of the input could not be read.
+    pub(crate) broken: Vec<NotJudged>,
     /// Whether that is trouble.
     pub(crate) is_broken: bool,
     /// What of the input may make pods and is of no kind that is read.
-    pub(crate) not_judged: Vec<String>,
+    pub(crate) not_judged: Vec<NotJudged>,
     /// Who says what hosts offer that are not the cluster's.
     origins: HashMap<HostName, Origin>,
     /// As of when it is judged.

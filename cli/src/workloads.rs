@@ -103,12 +103,17 @@ impl Place {
         .await?;
         for broken in &survey.broken {
             // YAML's errors show the place.
+            let broken = broken.to_string();
             let lines: Vec<_> = broken.lines().take(12).map(|it| plain(it, 600)).collect();
             eprintln!("error: {}", lines.join("\n"));
         }
         survey.is_broken = !survey.broken.is_empty() && !self.keep_going;
         if !survey.not_judged.is_empty() {
-            let all: Vec<_> = survey.not_judged.iter().map(|it| plain(it, 200)).collect();
+            let all: Vec<_> = survey
+                .not_judged
+                .iter()
+                .map(|it| plain(&it.why, 200))
+                .collect();
             eprintln!("not judged, and may make pods: {}", all.join("; "));
         }
         Ok(survey)

@@ -82,6 +82,8 @@ impl<'a> Builder<'a> {
             items: Vec::new(),
             excepted: Vec::new(),
             plan: None,
+            not_read: Vec::new(),
+            is_broken: false,
             not_judged: Vec::new(),
             permissions: None,
         };

@@ -1,6 +1,9 @@
-//! CSV for spreadsheets (RFC 4180): a line for each finding, and one for what has none.
+//! CSV for spreadsheets (RFC 4180): a line for each finding, one for what has none, and one for what was not judged.
 
-use super::{Row, Subject, evidence, rows};
+use hostfit_engine::finding::Severity;
+use hostfit_engine::verdict::Verdict;
+
+use super::{Row, Subject, Untold, evidence, rows, untold};
 use crate::document::{Document, Finding};
 
 /// The names of the columns. They are added at the end, never renamed.
@@ -37,6 +40,9 @@ pub(crate) fn csv(document: &Document) -> anyhow::Result<String> {
         for finding in row.findings {
             writer.write_record(line(&row, Some(finding)))?;
         }
+    }
+    for untold in untold(document) {
+        writer.write_record(no_verdict(untold))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
@@ -80,6 +86,19 @@ fn line(row: &Row<'_>, finding: Option<&Finding>) -> [String; COLUMNS.len()] {
         text(target.and_then(|it| it.file.as_deref())),
     ]
     .map(harmless)
+}
+
+/// A line for what was not judged: of no workload, with the reason.
+fn no_verdict(Untold { file, what, .. }: Untold<'_>) -> [String; COLUMNS.len()] {
+    COLUMNS
+        .map(|column| match column {
+            "verdict" | "finding" => Verdict::Unknown.as_str().to_owned(),
+            "severity" => Severity::Unknown.as_str().to_owned(),
+            "message" => what.clone(),
+            "file" => file.unwrap_or_default().to_owned(),
+            _ => String::new(),
+        })
+        .map(harmless)
 }
 
 /// Spreadsheets run what begins like a formula.

@@ -7,8 +7,8 @@ use askama::Template;
 use hostfit_engine::verdict::Verdict;
 use jiff::civil::Date;
 
-use super::{basis, counted, scope};
-use crate::document::{Document, Excepted, Lacked, Origin, Summary};
+use super::{basis, counted, scope, untold};
+use crate::document::{Document, Excepted, Lacked, NotJudged, Origin, Summary};
 use parts::{Column, Group, HostRow, ImageRow, Sign, Tile, WorkloadRow};
 use plan::PlanPart;
 
@@ -44,7 +44,8 @@ struct Page<'a> {
     hosts: Vec<HostRow>,
     excepted: &'a [Excepted],
     lacked: &'a [Lacked],
-    not_judged: &'a [String],
+    not_read: &'a [NotJudged],
+    not_judged: &'a [NotJudged],
 }
 
 /// The document as a page.
@@ -75,6 +76,7 @@ pub(crate) fn html(document: &Document) -> anyhow::Result<String> {
             !document.excepted.is_empty() && !is_empty,
         ),
         ("hosts", "Hosts", true),
+        ("not-read", "Not read", !document.not_read.is_empty()),
         ("not-judged", "Not judged", !document.not_judged.is_empty()),
         ("permissions", "Not allowed to read", !lacked.is_empty()),
     ];
@@ -112,6 +114,7 @@ pub(crate) fn html(document: &Document) -> anyhow::Result<String> {
         hosts: parts::hosts(document),
         excepted: &document.excepted,
         lacked,
+        not_read: &document.not_read,
         not_judged: &document.not_judged,
     };
     Ok(page.render()?)
@@ -178,6 +181,11 @@ fn sentence(document: &Document) -> String {
     }
     if warn > 0 {
         said.push(format!("{warn} run, but something is advised against"));
+    }
+    match untold(document).len() {
+        0 => {}
+        1 => said.push("1 was not judged, which is no pass".to_owned()),
+        many => said.push(format!("{many} were not judged, which is no pass")),
     }
     let rest = match pass {
         0 => None,

@@ -4,7 +4,7 @@
 use hostfit_engine::verdict::Verdict;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Row, Subject, evidence, excepted, rows};
+use super::{Row, Subject, Untold, evidence, excepted, rows, untold};
 use crate::document::{Document, Finding};
 
 /// The document as JUnit XML.
@@ -29,9 +29,27 @@ pub(crate) fn junit(document: &Document) -> anyhow::Result<String> {
         }
     }
     suites.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+    let untold = untold(document);
+    if !untold.is_empty() {
+        let mut suite = TestSuite::new(NOT_JUDGED);
+        suite.add_test_cases(untold.iter().map(no_verdict));
+        suites.push(suite);
+    }
     let mut report = Report::new("hostfit");
     report.add_test_suites(suites);
     Ok(report.to_string()?)
+}
+
+/// The suite of what was not judged.
+const NOT_JUDGED: &str = "not judged";
+
+/// A test of what was not judged. Its file names it, so that it is the same test when the reason is another.
+fn no_verdict(Untold { kind, file, what }: &Untold<'_>) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type(kind.name()).set_message(what.as_str());
+    let mut case = TestCase::new(file.unwrap_or(what), status);
+    case.set_classname(NOT_JUDGED);
+    case
 }
 
 /// Suite and test.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use hostfit_engine::finding::CellVerdict;
 use hostfit_engine::verdict::Verdict;
 
-use super::{Subject, basis, counted, evidence, rows, scope, word};
+use super::{Subject, basis, counted, evidence, rows, scope, untold, word};
 use crate::document::{Document, Finding, Move, Plan};
 
 /// Rows of one table: step summaries end at 1 MiB.
@@ -117,9 +117,14 @@ fn headline(document: &Document) -> String {
     };
     let all = summary.pass + summary.warn + summary.partial + summary.fail + summary.unknown;
     let no = summary.fail + summary.partial;
-    match (all, no, summary.unknown) {
+    let not_judged = match untold(document).len() {
+        0 => String::new(),
+        many => format!("; {many} not judged"),
+    };
+    let verdicts = match (all, no, summary.unknown) {
         (0, ..) => format!("there is no {what} to judge"),
-        (_, 0, 0) => format!("{} fit", counted(all, what)),
+        (1, 0, 0) => format!("1 {what} fits"),
+        (_, 0, 0) => format!("{all} {what}s fit"),
         (_, 0, unknown) => format!("{unknown} of {} could not be told", counted(all, what)),
         (..) => format!("{no} of {} not everywhere", counted(all, what)).replace(
             "not everywhere",
@@ -128,7 +133,8 @@ fn headline(document: &Document) -> String {
                 _ => "do not fit everywhere",
             },
         ),
-    }
+    };
+    verdicts + &not_judged
 }
 
 /// Exceptions, what is not judged, and what we were not allowed to read.
@@ -148,11 +154,16 @@ fn write_rest(out: &mut String, document: &Document) -> std::fmt::Result {
             escaped(&it.reason)
         )?;
     }
-    for (index, it) in document.not_judged.iter().take(ROWS).enumerate() {
-        if index == 0 {
-            writeln!(out, "\n### Not judged, and may make pods\n")?;
+    for (title, all) in [
+        ("Not read", &document.not_read),
+        ("Not judged, and may make pods", &document.not_judged),
+    ] {
+        for (index, it) in all.iter().take(ROWS).enumerate() {
+            if index == 0 {
+                writeln!(out, "\n### {title}\n")?;
+            }
+            writeln!(out, "- {}", escaped(&it.to_string()))?;
         }
-        writeln!(out, "- {}", escaped(it))?;
     }
     let lacked = document.permissions.iter().flat_map(|it| &it.lacked);
     for (index, it) in lacked.enumerate() {

@@ -111,6 +111,7 @@ pub(super) fn cluster(workloads: usize) -> Document {
         lacked: vec![Lacked {
             permission: "list cronjobs.batch".to_owned(),
             therefore: "CronJobs are not here".to_owned(),
+            hides_workloads: true,
         }],
     });
     document

@@ -1,12 +1,12 @@
 //! SARIF 2.1.0 for code scanning: a result for each finding of each workload. What could not be told is a note; what an
-//! exception accepts is suppressed, with its reason.
+//! exception accepts is suppressed, with its reason; what was not judged is a notification of the run.
 
 use std::collections::BTreeMap;
 
 use hostfit_engine::finding::{CellVerdict, Code};
 use serde_json::{Value, json};
 
-use super::{Subject, counted, evidence, excepted, rows};
+use super::{Subject, Untold, UntoldKind, counted, evidence, excepted, rows, untold};
 use crate::document::{Document, Excepted, Finding};
 
 /// Where the schema is published.
@@ -26,6 +26,8 @@ pub(crate) fn sarif(document: &Document) -> Value {
             results.push(result(&mut rules, &row.subject, finding, Some(exception)));
         }
     }
+    let notices = UntoldKind::ALL
+        .map(|kind| json!({"id": kind.name(), "shortDescription": {"text": kind.title()}}));
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -37,10 +39,12 @@ pub(crate) fn sarif(document: &Document) -> Value {
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "properties": {"rules": document.rules, "rulesPublished": document.rules_published},
                 "rules": rules.described,
+                "notifications": notices,
             }},
             "invocations": [{
-                "executionSuccessful": true,
+                "executionSuccessful": !document.is_broken,
                 "endTimeUtc": document.judged.to_string(),
+                "toolExecutionNotifications": untold(document).iter().map(notification).collect::<Vec<_>>(),
             }],
             "columnKind": "unicodeCodePoints",
             "results": results,
@@ -85,6 +89,22 @@ fn level(verdict: CellVerdict) -> &'static str {
         CellVerdict::Unknown => "note",
         CellVerdict::Pass => "none",
     }
+}
+
+/// What was not judged, as a notification.
+fn notification(Untold { kind, file, what }: &Untold<'_>) -> Value {
+    let level = match kind {
+        UntoldKind::NotRead => "error",
+        UntoldKind::NotJudged | UntoldKind::Hidden => "warning",
+    };
+    let index = UntoldKind::ALL.iter().position(|it| it == kind);
+    let place = |file: &&str| json!({"physicalLocation": {"artifactLocation": {"uri": uri(file)}}});
+    json!({
+        "descriptor": {"id": kind.name(), "index": index},
+        "level": level,
+        "message": {"text": what},
+        "locations": file.iter().map(place).collect::<Vec<_>>(),
+    })
 }
 
 fn result(

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::sample::{HOSTILE, cluster, image_on_hosts};
 use super::*;
+use crate::document::{NotJudged, Summary};
 
 /// The schema of OASIS, as the crate serde-sarif 0.8.0 carries it.
 fn sarif_schema() -> (Schemas, SchemaIndex) {
@@ -34,7 +35,8 @@ fn the_sample_has_every_verdict() {
 #[test]
 fn sarif_is_what_its_schema_demands() {
     let (schemas, schema) = sarif_schema();
-    for document in [cluster(40), cluster(0), image_on_hosts()] {
+    let broken = with_broken_files();
+    for document in [cluster(40), cluster(0), image_on_hosts(), broken] {
         let log = sarif::sarif(&document);
         if let Err(error) = schemas.validate(&log, schema) {
             panic!("{error:#}");
@@ -87,10 +89,12 @@ fn junit_counts_what_does_not_fit_as_failure_and_what_is_unknown_as_error() {
     let text = junit::junit(&document).unwrap();
     let report = quick_junit::Report::deserialize_from_str(&text).unwrap();
     let summary = document.summary;
-    assert_eq!(report.tests, 40);
+    let untold = untold(&document).len();
+    assert_eq!(report.tests, 40 + untold);
     assert_eq!(report.failures, summary.fail + summary.partial);
-    assert_eq!(report.errors, summary.unknown);
-    assert_eq!(report.test_suites.len(), 5, "a suite for each namespace");
+    assert_eq!(report.errors, summary.unknown + untold);
+    let suites = report.test_suites.len();
+    assert_eq!(suites, 6, "one for each namespace, one for the hidden");
     assert!(text.contains("HF101 Fail: image needs CPU level x86-64-v3"));
     assert!(text.contains("accepted until 2026-12-31T00:00:00Z by search-v2-cpus"));
     let text = junit::junit(&image_on_hosts()).unwrap();
@@ -98,6 +102,90 @@ fn junit_counts_what_does_not_fit_as_failure_and_what_is_unknown_as_error() {
         text.contains(r#"<testsuite name="ubuntu2204-k515" tests="1""#),
         "{text}"
     );
+}
+
+/// One workload that fits, and three things that have no verdict.
+fn with_broken_files() -> Document {
+    let mut document = cluster(40);
+    document.plan = None;
+    document.excepted.clear();
+    document.workloads.retain(|it| it.verdict == Verdict::Pass);
+    document.workloads.truncate(1);
+    document.summary = Summary::of([Verdict::Pass]);
+    let part = |file: &str, why: &str| NotJudged {
+        file: file.to_owned(),
+        why: why.to_owned(),
+    };
+    document.not_read = vec![part("deploy/a b.yaml", "it is no YAML: line 2, column 7")];
+    document.is_broken = true;
+    document.not_judged = vec![part(
+        "deploy/all.yaml",
+        "Rollout canary (argoproj.io/v1alpha1)",
+    )];
+    document
+}
+
+#[test]
+fn no_format_passes_over_what_was_not_judged() {
+    let document = with_broken_files();
+    let run = &sarif::sarif(&document)["runs"][0];
+    let invocation = &run["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let told = invocation["toolExecutionNotifications"].as_array().unwrap();
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[0]["level"], "error");
+    assert_eq!(
+        told[0]["message"]["text"],
+        "not read: it is no YAML: line 2, column 7"
+    );
+    let place = &told[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "deploy/a%20b.yaml");
+    assert_eq!(told[1]["level"], "warning");
+    assert_eq!(
+        told[2]["message"]["text"],
+        "may not list cronjobs.batch: CronJobs are not here"
+    );
+    for notification in told {
+        let index = notification["descriptor"]["index"].as_u64().unwrap() as usize;
+        let described = &run["tool"]["driver"]["notifications"][index];
+        assert_eq!(described["id"], notification["descriptor"]["id"]);
+    }
+    let text = junit::junit(&document).unwrap();
+    let report = quick_junit::Report::deserialize_from_str(&text).unwrap();
+    assert_eq!((report.tests, report.failures, report.errors), (4, 0, 3));
+    assert!(
+        text.contains(r#"<testcase name="deploy/a b.yaml" classname="not judged""#)
+            && text.contains(
+                r#"<error message="not read: it is no YAML: line 2, column 7" type="not-read"/>"#
+            ),
+        "{text}"
+    );
+    let text = csv::csv(&document).unwrap();
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+    let unknown: Vec<_> = records.iter().filter(|it| &it[0] == "Unknown").collect();
+    assert_eq!(unknown.len(), 3, "{text}");
+    assert_eq!(&unknown[0][11], "not read: it is no YAML: line 2, column 7");
+    assert_eq!(&unknown[0][14], "deploy/a b.yaml");
+    for (format, parts) in [
+        (
+            Format::Markdown,
+            ["1 workload fits; 3 not judged", "### Not read"],
+        ),
+        (
+            Format::Html,
+            ["3 were not judged, which is no pass", "id=\"not-read\""],
+        ),
+        (
+            Format::Json,
+            ["\"why\": \"it is no YAML", "\"Rollout canary"],
+        ),
+    ] {
+        let text = render(format, &document).unwrap();
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }
 
 #[test]
@@ -109,7 +197,7 @@ fn csv_is_read_back_whole_and_runs_no_formula() {
     let records: Vec<_> = reader.records().map(Result::unwrap).collect();
     let lines = |it: &crate::document::WorkloadEntry| it.findings.len().max(1);
     let expected: usize = document.workloads.iter().map(lines).sum();
-    assert_eq!(records.len(), expected);
+    assert_eq!(records.len(), expected + untold(&document).len());
     assert_eq!(&records[0][3], "'=cmd|' /C calc'!A0");
     assert_eq!(&records[0][8], "HF101");
     for record in &records {

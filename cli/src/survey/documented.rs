@@ -10,7 +10,9 @@ use kube::ResourceExt as _;
 
 use super::{Permissions, Survey};
 use crate::advice;
-use crate::document::{self, Builder, Document, Kind, Lacked, Origin, Source, Subject, Target};
+use crate::document::{
+    self, Builder, Document, Kind, Lacked, NotJudged, Origin, Source, Subject, Target,
+};
 
 /// Longest fix that is shown.
 const TEXT: usize = 300;
@@ -52,12 +54,19 @@ impl Survey {
     /// The document that was built, with what the cluster let us read.
     pub(crate) fn finish(&self, builder: Builder<'_>) -> Document {
         let mut document = builder.finish();
-        let not_judged = self.not_judged.iter();
-        document.not_judged = not_judged.map(|it| plain(it, TEXT)).collect();
+        let harmless = |it: &NotJudged| NotJudged {
+            file: plain(&it.file, TEXT),
+            // What follows shows the place in the file.
+            why: plain(it.why.lines().next().unwrap_or_default(), TEXT),
+        };
+        document.not_read = self.broken.iter().map(harmless).collect();
+        document.is_broken = self.is_broken;
+        document.not_judged = self.not_judged.iter().map(harmless).collect();
         let Permissions { used, lacked } = &self.permissions;
         let lacked = lacked.iter().map(|hidden| Lacked {
             permission: hidden.permission.clone(),
             therefore: hidden.therefore.clone(),
+            hides_workloads: hidden.hides_workloads,
         });
         let permissions = document::Permissions {
             used: used.clone(),

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Declared;
+use crate::document::NotJudged;
 use crate::read::documents;
 use crate::target::near_kind;
 
@@ -24,10 +25,10 @@ const DEEPEST: usize = 32;
 #[derive(Default)]
 pub(super) struct Read {
     pub(super) workloads: Vec<Declared>,
-    /// What could not be read, one sentence each.
-    pub(super) broken: Vec<String>,
+    /// What could not be read.
+    pub(super) broken: Vec<NotJudged>,
     /// What may make pods and is of no kind that is read.
-    pub(super) not_judged: Vec<String>,
+    pub(super) not_judged: Vec<NotJudged>,
 }
 
 /// Reads files, folders with all that is in them, and stdin, which is `-`.
@@ -58,7 +59,7 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
             let name = file.display().to_string();
             match text(&file) {
                 Ok(text) => read.take(&text, &name, namespace),
-                Err(error) => read.broken.push(format!("{name}: {error:#}")),
+                Err(error) => read.broken.push(not_judged(&name, format!("{error:#}"))),
             }
         }
     }
@@ -70,10 +71,13 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
         let paths = paths.join(", ");
         match read.not_judged.is_empty() {
             true => bail!("nothing in {paths} makes pods, so nothing is judged"),
-            false => bail!(
-                "nothing in {paths} is of a kind that is judged: {}",
-                read.not_judged.join("; ")
-            ),
+            false => {
+                let all: Vec<_> = read.not_judged.iter().map(|it| it.why.as_str()).collect();
+                bail!(
+                    "nothing in {paths} is of a kind that is judged: {}",
+                    all.join("; ")
+                )
+            }
         }
     }
     Ok(read)
@@ -124,17 +128,17 @@ impl Read {
                     true => template(),
                     false => error.to_string(),
                 };
-                self.broken.push(format!("{file}: {why}"));
+                self.broken.push(not_judged(file, why));
                 return;
             }
         };
         for (index, document) in documents.into_iter().enumerate() {
             if let Err(error) = self.document(document, file, namespace) {
-                let part = match index {
-                    0 => file.to_owned(),
-                    _ => format!("{file}, document {}", index + 1),
+                let why = match index {
+                    0 => format!("{error:#}"),
+                    _ => format!("document {}: {error:#}", index + 1),
                 };
-                self.broken.push(format!("{part}: {error:#}"));
+                self.broken.push(not_judged(file, why));
             }
         }
     }
@@ -170,7 +174,10 @@ impl Read {
         let object = Value::Object(object);
         match declared(&object, file, namespace)? {
             Some(workload) => self.workloads.push(workload),
-            None => self.not_judged.extend(not_judged(&object)),
+            None => {
+                let left_out = left_out(&object).map(|why| not_judged(file, why));
+                self.not_judged.extend(left_out);
+            }
         }
         Ok(())
     }
@@ -262,8 +269,13 @@ fn pod(object: &Value) -> anyhow::Result<Option<Made>> {
     Ok(Some(pod))
 }
 
+fn not_judged(file: &str, why: String) -> NotJudged {
+    let file = file.to_owned();
+    NotJudged { file, why }
+}
+
 /// What to say of an object that is not judged and may make pods: its kind is nearly one that does, or it has containers.
-fn not_judged(object: &Value) -> Option<String> {
+fn left_out(object: &Value) -> Option<String> {
     let kind = object.get("kind")?.as_str()?;
     let version = object.get("apiVersion").and_then(Value::as_str);
     let version = version.unwrap_or("no apiVersion");

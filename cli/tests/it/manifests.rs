@@ -102,6 +102,18 @@ fn of_a_thousand_files_ten_broken_ones_are_named_and_the_rest_judged() {
         "bad7.yaml: it is no YAML",
     ];
     check(&folder, &all, 2, &says);
+    let sarif = ["-o", "sarif"];
+    let successful = |more: &[&str], code: i32| {
+        let arguments = [&all[..], &sarif, more].concat();
+        let log: serde_json::Value =
+            serde_json::from_str(&check(&folder, &arguments, code, &[])).unwrap();
+        let invocation = &log["runs"][0]["invocations"][0];
+        let told = &invocation["toolExecutionNotifications"];
+        assert_eq!(told.as_array().unwrap().len(), 10, "{told}");
+        invocation["executionSuccessful"].as_bool().unwrap()
+    };
+    assert!(!successful(&[], 2));
+    assert!(successful(&["--keep-going"], 0));
     check(&folder, &[&all[..], &["--keep-going"]].concat(), 0, &says);
 }
 
