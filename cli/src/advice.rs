@@ -19,7 +19,7 @@ pub(crate) fn fix(finding: &Finding) -> String {
         Code::HF907 => {
             "check its name, its certificate (--registry-ca-file) and the network from this machine"
         }
-        _ => &finding.fix,
+        _ => return plain(&finding.fix_without_selection(), TEXT),
     };
     plain(text, TEXT)
 }

@@ -1,11 +1,12 @@
 //! `hostfit check image`, and `explain image`, which tells besides what is known of the images.
 
 use anyhow::Context as _;
+use hostfit_engine::finding::plain;
 use hostfit_engine::host::Host;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::matrix::{Knowledge, evaluate};
 use hostfit_engine::policy::Policy;
-use hostfit_engine::verdict::{Judgement, Reason};
+use hostfit_engine::verdict::{Judgement, Reason, Verdict};
 use hostfit_engine::workload::{Placement, Role, Workload, WorkloadImage};
 use hostfit_registry::Platforms;
 
@@ -15,10 +16,14 @@ use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::hosts::HostArg;
 use crate::images;
+use crate::out::say;
 use crate::print;
 use crate::read::{Image, ReadArgs, Reader};
 use crate::render;
 use crate::survey::{Question, Survey};
+
+/// Longest name of an image that is shown.
+const TEXT: usize = 400;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,8 +46,17 @@ pub(crate) struct Cell<'a> {
 }
 
 pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Result<Exit, Trouble> {
-    let known = [&[Format::Table], &render::FORMATS[..]].concat();
-    let format = common.output.format.one_of(&known, "check image")?;
+    let known = [
+        &[Format::Table, Format::Wide, Format::Name],
+        &render::FORMATS[..],
+    ]
+    .concat();
+    let command = if is_explained {
+        "explain image"
+    } else {
+        "check image"
+    };
+    let format = common.output.format.one_of(&known, command)?;
     let (survey, hosts) = hosts(&args, common).await?;
     let all = Fleet::of_hosts(hosts.iter().map(|(host, _)| host.clone()).collect());
     let platforms = Platforms::of(all.platforms());
@@ -80,18 +94,30 @@ pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Resu
             });
         }
     }
+    let fix = |reason: &Reason| match &survey {
+        Some(survey) => survey.fix_of_image(reason),
+        None => advice::fix(&reason.finding),
+    };
     match format {
-        Format::Table => {
+        Format::Table | Format::Wide => {
             if is_explained {
                 for image in &images {
                     images::table(image, &catalog);
                 }
             }
-            print::table(&cells);
+            print::table(&cells, &fix);
+        }
+        Format::Name => {
+            let told = |cell: &Cell<'_>| is_explained || cell.judgement.verdict != Verdict::Pass;
+            for image in &images {
+                let mut on_hosts = cells.iter().filter(|cell| std::ptr::eq(cell.image, image));
+                if on_hosts.any(told) {
+                    say!("{}", plain(&image.named, TEXT));
+                }
+            }
         }
         format => {
-            let fix = Box::new(|reason: &Reason| advice::fix(&reason.finding));
-            let mut document = Builder::new(Kind::Check, None, &catalog, fix, now);
+            let mut document = Builder::new(Kind::Check, None, &catalog, Box::new(fix), now);
             for (host, origin) in &hosts {
                 document.host(host, *origin);
             }
@@ -121,7 +147,7 @@ async fn hosts(
     let mut named = args.host.iter();
     let profile = named.find(|arg| matches!(arg, HostArg::Profile(_)));
     let is_asked = args.host.is_empty() || profile.is_some() || common.cluster.snapshot.is_some();
-    let survey = match is_asked {
+    let mut survey = match is_asked {
         false => None,
         true => {
             let question = Question {
@@ -152,8 +178,12 @@ async fn hosts(
     };
     let mut hosts = Vec::new();
     for arg in &args.host {
-        let named = match &survey {
-            Some(survey) => survey.hosts(arg)?,
+        let named = match &mut survey {
+            Some(survey) => {
+                let named = survey.hosts(arg)?;
+                survey.say_of(arg, &named);
+                named
+            }
             None => arg.read()?,
         };
         let origin = |host: &Host| {

@@ -1,14 +1,13 @@
 //! Verdicts for people, and documents for machines.
 
 use hostfit_engine::fact::{Evidence, Fact, Strength};
-use hostfit_engine::finding::{CellVerdict, Finding, plain};
+use hostfit_engine::finding::{CellVerdict, plain};
 use hostfit_engine::image::Contents;
 use hostfit_engine::lineage::Lineage;
-use hostfit_engine::verdict::Verdict;
+use hostfit_engine::verdict::{Reason, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::advice;
 use crate::check::Cell;
 use crate::flags::Format;
 use crate::out::{self, say};
@@ -27,12 +26,8 @@ pub(crate) fn verdict(cell: &Cell<'_>) -> CellVerdict {
     }
 }
 
-fn findings<'a>(cell: &'a Cell<'_>) -> impl Iterator<Item = &'a Finding> {
-    cell.judgement.reasons.iter().map(|reason| &reason.finding)
-}
-
-/// A block for each image and host, and the counts at the end.
-pub(crate) fn table(cells: &[Cell<'_>]) {
+/// A block for each image and host, with what to do about each reason, and the counts at the end.
+pub(crate) fn table(cells: &[Cell<'_>], fix: &dyn Fn(&Reason) -> String) {
     for cell in cells {
         let verdict = verdict(cell).as_str().to_uppercase();
         let (image, host) = (
@@ -40,7 +35,8 @@ pub(crate) fn table(cells: &[Cell<'_>]) {
             plain(&cell.host.name.0, TEXT),
         );
         say!("{verdict:<8} {image} on {host}");
-        for finding in findings(cell) {
+        for reason in &cell.judgement.reasons {
+            let finding = &reason.finding;
             let evidence = finding.evidence.iter();
             let evidence: String = evidence
                 .map(|it| format!("  [{}: {}]", it.strength, plain(&it.from, 80)))
@@ -51,7 +47,7 @@ pub(crate) fn table(cells: &[Cell<'_>]) {
                 finding.verdict.as_str(),
                 plain(&finding.message(), TEXT)
             );
-            say!("         fix: {}", advice::fix(finding));
+            say!("         fix: {}", fix(reason));
         }
     }
     let [pass, warn, unknown, fail] = counts(cells);

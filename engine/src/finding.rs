@@ -251,7 +251,30 @@ pub struct Finding {
     pub evidence: Option<Evidence>,
 }
 
+/// What stands in a fix before the label of the nodes that would do.
+const SELECT: &str = ", or select nodes with ";
+/// The same where no label tells them.
+const SELECT_OTHERS: &str = ", or select other nodes";
+
 impl Finding {
+    /// The label, `KEY=VALUE`, by which the fix selects nodes.
+    pub fn selects(&self) -> Option<&str> {
+        Some(self.fix.split_once(SELECT)?.1)
+    }
+
+    /// The fix where no nodes can be selected: a host is no node of a cluster, or no node bears the label.
+    pub fn fix_without_selection(&self) -> String {
+        let Some((fix, label)) = self.fix.split_once(SELECT) else {
+            return self.fix.replace(SELECT_OTHERS, ", or use other hosts");
+        };
+        let value = label.rsplit('=').next().unwrap_or_default();
+        match self.code {
+            Code::HF101 => format!("{fix}, or newer CPUs"),
+            Code::HF601 => format!("{fix}, or use hosts of build {value}"),
+            _ => format!("{fix}, or use {value} hosts"),
+        }
+    }
+
     /// One sentence without code and fix.
     pub fn message(&self) -> String {
         match &self.host {
@@ -296,4 +319,56 @@ pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
     let edits = distance(best);
     let length = written.chars().count().max(best.chars().count());
     (edits <= 3 && edits * 2 <= length + 1).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_node_can_be_selected_by_is_said_in_other_words() {
+        let check = |code, fix: &str, label: Option<&str>, without: &str| {
+            let finding = Finding {
+                code,
+                severity: Severity::BreaksAtStart,
+                verdict: CellVerdict::Fail,
+                image: "is built for linux/arm64".to_owned(),
+                host: Some("is linux/amd64".to_owned()),
+                fix: fix.to_owned(),
+                evidence: None,
+            };
+            assert_eq!(finding.selects(), label);
+            assert_eq!(finding.fix_without_selection(), without);
+        };
+        check(
+            Code::HF101,
+            "use a base image for x86-64-v2, or select nodes with cpu.X86_64_V3=true",
+            Some("cpu.X86_64_V3=true"),
+            "use a base image for x86-64-v2, or newer CPUs",
+        );
+        check(
+            Code::HF110,
+            "build the image for linux/amd64 too, or select nodes with kubernetes.io/arch=arm64",
+            Some("kubernetes.io/arch=arm64"),
+            "build the image for linux/amd64 too, or use arm64 hosts",
+        );
+        check(
+            Code::HF601,
+            "build the image for Windows 20348, or select nodes with windows-build=10.0.17763",
+            Some("windows-build=10.0.17763"),
+            "build the image for Windows 20348, or use hosts of build 10.0.17763",
+        );
+        check(
+            Code::HF502,
+            "rebuild it, or select other nodes (source)",
+            None,
+            "rebuild it, or use other hosts (source)",
+        );
+        check(
+            Code::HF301,
+            "use 8u372 or newer",
+            None,
+            "use 8u372 or newer",
+        );
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use hostfit_engine::finding::{Code, plain};
+use hostfit_engine::finding::{Code, Severity, plain};
 use hostfit_engine::host::{Host, HostName};
 use hostfit_engine::verdict::{Judgement, Reason};
 
+use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 
 use super::{Permissions, Survey};
@@ -35,20 +36,51 @@ impl Survey {
     /// What to do about a finding, in words for who reads of this survey.
     pub(crate) fn fix(&self, reason: &Reason) -> String {
         let finding = &reason.finding;
-        let is_elsewhere = |host: &HostName| match self.origins.get(host) {
-            Some(Origin::BuiltIn | Origin::File | Origin::Local) => true,
-            Some(Origin::Observed | Origin::Declared) | None => false,
-        };
         let operator = || plain(&finding.fix, TEXT);
-        match finding.code {
+        let is_of_nodes = !reason.hosts.iter().any(|host| self.is_elsewhere(host));
+        match (finding.code, finding.severity) {
             // What nodes do not tell is the nodes', and what files and our list do not tell is not.
-            Code::HF904 if !reason.hosts.iter().any(is_elsewhere) => operator(),
-            Code::HF904 => advice::fix(finding),
-            // The operator's settings are the reader's, where it has asked the registries.
-            _ if self.objects.has_operator() && self.is_of_cluster() => operator(),
-            // Else they are asked with the user's own rights.
+            (Code::HF904, _) if is_of_nodes => operator(),
+            // The operator's settings are the reader's, where it has asked the registries; else they are asked with the user's
+            // own rights.
+            (code, Severity::Unknown)
+                if code != Code::HF904 && self.objects.has_operator() && self.is_of_cluster() =>
+            {
+                operator()
+            }
+            (_, Severity::Unknown) => advice::fix(finding),
+            _ if is_of_nodes && self.bear(finding.selects()) => operator(),
             _ => advice::fix(finding),
         }
+    }
+
+    /// What to do about a finding of an image that was read here, on one of these hosts.
+    pub(crate) fn fix_of_image(&self, reason: &Reason) -> String {
+        let finding = &reason.finding;
+        match (finding.code, finding.severity) {
+            (Code::HF904, _) => self.fix(reason),
+            (_, Severity::Unknown) => advice::fix(finding),
+            _ => self.fix(reason),
+        }
+    }
+
+    /// Whether a host is none of the cluster's, now or then.
+    fn is_elsewhere(&self, host: &HostName) -> bool {
+        match self.origins.get(host) {
+            Some(Origin::BuiltIn | Origin::File | Origin::Local) => true,
+            Some(Origin::Observed | Origin::Declared) | None => false,
+        }
+    }
+
+    /// Whether there may be nodes that bear the label `KEY=VALUE`, so that it can be advised to select them.
+    fn bear(&self, label: Option<&str>) -> bool {
+        let Some((key, value)) = label.and_then(|it| it.split_once('=')) else {
+            return true;
+        };
+        let nodes = &self.objects.nodes;
+        let has = |node: &Node| node.labels().get(key).is_some_and(|it| it == value);
+        // Who may not see them may select them all the same.
+        nodes.is_empty() || nodes.iter().any(has)
     }
 
     /// The document that was built, with what the cluster let us read.

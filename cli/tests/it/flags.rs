@@ -141,16 +141,8 @@ fn a_result_may_go_to_a_file_and_then_not_to_stdout() {
 #[test]
 fn a_format_that_a_command_does_not_know_is_named_with_those_that_it_knows() {
     let folder = Folder::new("format");
-    let arguments = [
-        "check",
-        "image",
-        "oci:x",
-        "--host",
-        "builtin/debian-12",
-        "-o",
-        "name",
-    ];
-    check(&folder, &arguments, 2, &["has no format name", "-o json"]);
+    let arguments = ["images", "oci:x", "-o", "csv"];
+    check(&folder, &arguments, 2, &["has no format csv", "-o json"]);
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub(super) fn places<F: Borrow<Fact<ImageFacts>>>(
                 .map(|reason| Cause {
                     code: reason.finding.code,
                     image: reason.finding.image.clone(),
-                    fix: reason.finding.fix.clone(),
+                    fix: reason.finding.fix_without_selection(),
                 })
                 .collect();
             let facts = facts.get(index).map(Borrow::borrow);
