@@ -1,25 +1,29 @@
-//! `hostfit except TYPE/NAME CODE`: a CompatException, printed, or made with `--apply`. The only write of the command line.
+//! `hostfit except TYPE/NAME… CODE…`: a CompatException for each workload, printed, or made with `--apply`. The only write of
+//! the command line.
+
+use std::collections::BTreeSet;
 
 use anyhow::{anyhow, bail};
 use clap::builder::FalseyValueParser;
 use hostfit_crds::compat_exception::{CompatException, CompatExceptionSpec};
+use hostfit_crds::item::Item;
 use hostfit_crds::{Selector, names};
 use hostfit_engine::finding::{Code, nearest};
-use hostfit_engine::verdict::Judgement;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use serde_json::json;
 
 use crate::cluster::{Cluster, Refusal};
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
-use crate::out;
+use crate::out::{self, say};
 use crate::render;
 use crate::survey::Survey;
-use crate::target::{Target, short};
+use crate::target::{Target, short, targets};
 use crate::workloads::Place;
 
 /// Characters of a reason that the API server takes.
@@ -27,12 +31,9 @@ const REASON: std::ops::RangeInclusive<usize> = 10..=500;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The workload: TYPE/NAME.
-    #[arg(value_name = "TYPE/NAME")]
-    target: Target,
-    /// The finding that is accepted: HF101.
-    #[arg(value_name = "CODE")]
-    code: String,
+    /// Workloads, and the findings of them that are accepted: deploy/search HF101, or deploy search HF101.
+    #[arg(required = true, value_name = "TYPE/NAME… CODE")]
+    words: Vec<String>,
     /// Until when: YYYY-MM-DD (its first second, UTC), or +30d.
     #[arg(long, value_name = "DATE|+DAYS")]
     until: String,
@@ -67,24 +68,81 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         )
         .into());
     }
-    let code = code(&args.code)?;
-    let survey = args
-        .place
-        .survey(common, std::slice::from_ref(&args.target))
-        .await?;
-    let judgements = survey.judge();
-    let exception = exception(&survey, &judgements, code, until, &args)?;
+    let (targets, codes) = meant(&args.words)?;
+    let survey = args.place.survey(common, &targets).await?;
+    let exceptions = exceptions(&survey, &codes, until, &args)?;
     if args.apply {
-        let made = apply(&exception, common).await?;
-        out::write(format_args!("{made}\n"));
+        for exception in &exceptions {
+            let made = apply(exception, common).await?;
+            say!("{made}");
+        }
         return Ok(Exit::Fine);
     }
-    let format = match format {
-        Format::Json => Format::Json,
-        _ => Format::Yaml,
-    };
-    out::write(format_args!("{}", render::object(format, &exception)?));
+    out::write(format_args!("{}", written(format, &exceptions)?));
     Ok(Exit::Fine)
+}
+
+/// The exceptions as `kubectl apply` takes them.
+fn written(format: Format, exceptions: &[CompatException]) -> anyhow::Result<String> {
+    match (format, exceptions) {
+        (Format::Json, [one]) => render::object(format, one),
+        (Format::Json, many) => {
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": many});
+            render::object(format, &list)
+        }
+        (_, all) => {
+            let all = all.iter().map(|it| render::object(Format::Yaml, it));
+            Ok(all.collect::<anyhow::Result<Vec<_>>>()?.join("---\n"))
+        }
+    }
+}
+
+/// The workloads and the codes that words mean.
+///
+/// # Errors
+///
+/// If they mean none. It says what they look like.
+fn meant(words: &[String]) -> anyhow::Result<(Vec<Target>, Vec<Code>)> {
+    let is_image = |word: &String| word == "image" || word.contains(':');
+    if words.iter().any(is_image) {
+        bail!(
+            "an exception is for workloads: write TYPE/NAME, for example deploy/search; for an image wherever it runs, put it into spec.images of what is printed, in the place of spec.selector"
+        );
+    }
+    let has_slash = words.iter().any(|it| it.contains('/'));
+    let is_code = |word: &String| match has_slash {
+        true => !word.contains('/'),
+        false => looks_like_code(word),
+    };
+    let (codes, workloads): (Vec<_>, Vec<_>) = words.iter().cloned().partition(is_code);
+    if workloads.is_empty() {
+        bail!("name the workload: TYPE/NAME, for example deploy/search");
+    }
+    let targets = targets(&workloads)?;
+    if let Some(kind) = targets.iter().find(|it| !it.is_one()) {
+        bail!("name the workload: {kind}/NAME; an exception is for one at a time");
+    }
+    if codes.is_empty() {
+        bail!(
+            "name the finding that is accepted, for example HF101: {} explain {} shows what is found",
+            crate::program(),
+            workloads.join(" ")
+        );
+    }
+    let mut codes = codes
+        .iter()
+        .map(|it| code(it))
+        .collect::<Result<Vec<_>, _>>()?;
+    codes.sort_unstable();
+    codes.dedup();
+    Ok((targets, codes))
+}
+
+/// Whether a word is meant for a code, be there one or not.
+fn looks_like_code(word: &str) -> bool {
+    let word = word.to_uppercase();
+    let digits = word.strip_prefix("HF");
+    digits.is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn code(written: &str) -> anyhow::Result<Code> {
@@ -129,35 +187,58 @@ fn until(written: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     Ok(end)
 }
 
-fn exception(
+/// An exception for each workload, of those of the codes that are found of it.
+///
+/// # Errors
+///
+/// If a code is found of none, none of a workload, or no exception may name it there.
+fn exceptions(
     survey: &Survey,
-    judgements: &[Judgement],
-    code: Code,
+    codes: &[Code],
     until: Timestamp,
     args: &Args,
-) -> anyhow::Result<CompatException> {
-    let (Some(item), Some(judgement)) = (survey.items.first(), judgements.first()) else {
-        bail!("there is no workload {}", args.target);
-    };
-    let target = short(&item.target.kind, &item.target.name);
-    let found = judgement.reasons.iter().map(|reason| reason.finding.code);
-    if !found.clone().any(|it| it == code) {
-        let mut found: Vec<_> = found.map(|code| code.as_str()).collect();
-        found.dedup();
-        let found = match found.is_empty() {
-            true => "nothing is found of it".to_owned(),
-            false => format!("it has {}", found.join(", ")),
-        };
-        bail!("{code} is not found of {target}: {found}");
+) -> anyhow::Result<Vec<CompatException>> {
+    let judgements = survey.judge();
+    let all = survey.items.iter().zip(&judgements);
+    let all: Vec<_> = all
+        .map(|(item, judgement)| {
+            let reasons = judgement.reasons.iter();
+            let found: BTreeSet<_> = reasons.map(|it| it.finding.code).collect();
+            (item, found)
+        })
+        .collect();
+    let mut exceptions = Vec::new();
+    for (item, found) in &all {
+        let accepted: Vec<_> = codes.iter().filter(|it| found.contains(it)).collect();
+        let is_elsewhere = |code: &&Code| all.iter().any(|(_, found)| found.contains(code));
+        let nowhere = codes.iter().find(|it| !is_elsewhere(it));
+        let lacked = nowhere.or(codes.first().filter(|_| accepted.is_empty()));
+        if let Some(code) = lacked {
+            let target = short(&item.target.kind, &item.target.name);
+            let found: Vec<_> = found.iter().map(|code| code.as_str()).collect();
+            let found = match found.is_empty() {
+                true => "nothing is found of it".to_owned(),
+                false => format!("it has {}", found.join(", ")),
+            };
+            bail!("{code} is not found of {target}: {found}");
+        }
+        let judge = survey.judges().of(&item.namespace);
+        let exceptable = &judge.policy.rules.exceptable;
+        if let Some(code) = accepted.iter().find(|it| !exceptable.contains(it)) {
+            bail!(
+                "no exception may name {code} in {}: exceptionCodes of its SupportMatrix says so",
+                item.namespace
+            );
+        }
+        exceptions.push(exception(item, &accepted, until, args));
     }
-    let judge = survey.judges().of(&item.namespace);
-    if !judge.policy.rules.exceptable.contains(&code) {
-        bail!(
-            "no exception may name {code} in {}: exceptionCodes of its SupportMatrix says so",
-            item.namespace
-        );
-    }
-    let labels = item.labels.clone();
+    Ok(exceptions)
+}
+
+fn exception(item: &Item, codes: &[&Code], until: Timestamp, args: &Args) -> CompatException {
+    let mut labels = item.labels.clone();
+    // The API server gives them to the pods of each Job anew.
+    labels.retain(|key, _| !key.ends_with("controller-uid"));
     // Without labels nothing but its images tells the workload from others.
     let images = item.workload.images.iter();
     let images = images.filter_map(|image| image.reference.as_ref().ok());
@@ -166,7 +247,7 @@ fn exception(
         false => Vec::new(),
     };
     let spec = CompatExceptionSpec {
-        codes: vec![code.to_string()],
+        codes: codes.iter().map(ToString::to_string).collect(),
         selector: (!labels.is_empty()).then(|| Selector {
             match_labels: labels,
             ..Selector::default()
@@ -177,10 +258,12 @@ fn exception(
         expiration_time: Time(until),
         ticket_url: args.ticket.clone(),
     };
-    let name = names::report(&item.target.kind, &format!("{}-{code}", item.target.name));
+    let codes: Vec<_> = codes.iter().map(|it| it.as_str()).collect();
+    let name = format!("{}-{}", item.target.name, codes.join("-"));
+    let name = names::report(&item.target.kind, &name);
     let mut exception = CompatException::new(&name.to_lowercase(), spec);
     exception.metadata.namespace = Some(item.namespace.clone());
-    Ok(exception)
+    exception
 }
 
 /// Makes the exception, or changes the one that this command made before.
@@ -211,6 +294,50 @@ async fn apply(exception: &CompatException, common: &Common) -> anyhow::Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_mean_workloads_and_codes() {
+        let read = |words: &str| {
+            let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+            match meant(&words) {
+                Ok((targets, codes)) => {
+                    let targets = targets.iter().map(ToString::to_string);
+                    let codes = codes.iter().map(ToString::to_string);
+                    targets.chain(codes).collect::<Vec<_>>().join(" ")
+                }
+                Err(error) => error.to_string(),
+            }
+        };
+        for (words, expected) in [
+            ("deploy/a HF101", "deploy/a HF101"),
+            ("deploy a hf101", "deploy/a HF101"),
+            (
+                "deploy/a sts/b HF501 HF101 HF501",
+                "deploy/a sts/b HF101 HF501",
+            ),
+            ("deploy hf HF101", "deploy/hf HF101"),
+        ] {
+            assert_eq!(read(words), expected);
+        }
+        for (words, says) in [
+            (
+                "deploy/a HF10l",
+                "no finding \"HF10l\"; did you mean HF101?",
+            ),
+            (
+                "deploy a HF10l",
+                "no finding \"HF10l\"; did you mean HF101?",
+            ),
+            ("deploy/a", "hostfit explain deploy/a shows what is found"),
+            ("HF101", "name the workload"),
+            ("deploy HF101", "name the workload: deploy/NAME"),
+            ("deploy/a *", "no finding \"*\""),
+            ("image x.example/a:1 HF101", "an exception is for workloads"),
+            ("search HF101", "write TYPE/NAME"),
+        ] {
+            assert!(read(words).contains(says), "{words}: {}", read(words));
+        }
+    }
 
     #[test]
     fn an_end_is_a_day_to_come() {

@@ -200,6 +200,22 @@ fn an_exception_is_printed_and_a_wrong_one_is_not() {
         2,
         &except(&["HF101", "--until", "+30d", "--reason", "short"]),
     );
+    let several = ["except", "-n", "shop", "deploy", "fast", "ledger"];
+    let several = [
+        &several[..],
+        &["HF501", "HF101", "--until", "+30d"],
+        &because,
+    ]
+    .concat();
+    check("except-several", 0, &several);
+    check(
+        "except-no-code",
+        2,
+        &except(&[&["--until", "+30d"], &because[..]].concat()),
+    );
+    let image = ["except", "image", "registry.example/shop/fast:1", "HF101"];
+    let image = [&image[..], &["--until", "+30d"], &because].concat();
+    check("except-image", 2, &image);
     let applied = [&["HF101", "--apply", "--until", "+30d"], &because[..]].concat();
     check("except-apply", 2, &except(&applied));
 }
