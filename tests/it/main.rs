@@ -8,5 +8,6 @@ mod image_configs;
 mod layers;
 mod matrix;
 mod mirrors;
+mod printed;
 mod registry;
 mod release_files;
