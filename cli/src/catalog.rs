@@ -233,6 +233,22 @@ pub(crate) fn code(name: &str) -> Option<Code> {
     all.find(|code| code.as_str() == wanted).copied()
 }
 
+/// The pack that brings a code, by the name that a SupportMatrix gives it; nothing if none does.
+pub(crate) fn pack(code: Code) -> Option<&'static str> {
+    let (_, pack) = of_code(code);
+    let is_none = matches!(pack, "always" | "your rows" | "policy");
+    (!is_none).then_some(pack)
+}
+
+/// What people see where they did not heed the code, in a line; nothing where nothing is seen.
+pub(crate) fn error_at_run_time(code: Code) -> Option<String> {
+    let section = section(code);
+    let (_, after) = section.split_once("\n- Error at run time: ")?;
+    let text = after.split("\n- ").next()?;
+    let words: Vec<_> = text.split_whitespace().collect();
+    Some(words.join(" ").replace('`', "\""))
+}
+
 /// The section on a code, as a terminal shows it: links by their names, and no marks for what is bold.
 fn section(code: Code) -> String {
     let (start, end) = (format!("## {code}"), "\n## ");
@@ -296,6 +312,19 @@ mod tests {
         }
         let text = "a [b] [lab.md](lab.md), [c](https://x.y/z).";
         assert_eq!(unlinked(text), "a [b] lab.md, c (https://x.y/z).");
+    }
+
+    #[test]
+    fn what_breaks_at_start_has_an_error_to_be_known_by() {
+        let error = error_at_run_time(Code::HF101).unwrap();
+        assert!(
+            error.starts_with("\"Fatal glibc error: CPU does not support x86-64-v2\" (or"),
+            "{error}"
+        );
+        let of_rules = |code: &&Code| **code < Code::HF501;
+        let with = Code::ALL.iter().filter(of_rules);
+        let with = with.filter(|code| error_at_run_time(**code).is_some());
+        assert!(with.count() > 30);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::target::{Target, short, targets};
 use crate::workloads::Place;
 
 /// Characters of a reason that the API server takes.
-const REASON: std::ops::RangeInclusive<usize> = 10..=500;
+pub(crate) const REASON: std::ops::RangeInclusive<usize> = 10..=500;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

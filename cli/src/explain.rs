@@ -287,6 +287,14 @@ fn finding(
             );
         }
     }
+    if first.finding.verdict != CellVerdict::Unknown {
+        if let Some(error) = catalog::error_at_run_time(code) {
+            say!("  then    {}", plain(&error, LINE));
+        }
+        if let Some(pack) = catalog::pack(code) {
+            say!("  rule    of pack {pack}");
+        }
+    }
     let fixes: BTreeSet<_> = reasons.iter().map(|it| survey.fix(it)).collect();
     let mut number = 0;
     let mut fix = |lines: &[String]| {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod advice;
@@ -120,22 +121,57 @@ pub(crate) fn program() -> &'static str {
     })
 }
 
+/// What every `--help` ends with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing at or above --fail-on
+  1  findings; of doctor problems, of test differences
+  2  wrong usage, input that cannot be read, or a cluster that cannot be asked
+  3  something could not be told, with --fail-on unknown only
+Trouble with an image or its registry is no error: it is Unknown.";
+
+/// The command, with its exit codes wherever help is asked for.
+fn described() -> clap::Command {
+    fn told(command: clap::Command) -> clap::Command {
+        command.after_help(EXIT_CODES).mut_subcommands(told)
+    }
+    told(Args::command())
+}
+
+/// An error of usage, with what else may have been meant.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let value = of(ContextKind::InvalidValue);
+    let is_output = of(ContextKind::InvalidArg).starts_with("--output ");
+    // Elsewhere -o names a file.
+    if is_output && value.contains(['.', '/']) {
+        let tip = format!("to write to a file, use --output-file {value}");
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|it| it == completion::COMPLETE) {
-        return match completion::complete(Args::command(), words.collect()) {
+        return match completion::complete(described(), words.collect()) {
             Ok(()) => Exit::Fine.into(),
             Err(_) => Exit::Trouble.into(),
         };
     }
-    let command = Args::command().name(program()).bin_name(program());
+    let command = described().name(program()).bin_name(program());
     let parsed = command
         .try_get_matches()
         .and_then(|matches| Args::from_arg_matches(&matches));
     let args = match parsed {
         Ok(args) => args,
         Err(error) => {
+            let error = advised(error);
             let _ = error.print();
             // Help is no error.
             return match error.use_stderr() {
@@ -238,7 +274,7 @@ fn run(Args { command, common }: Args) -> Result<Exit, Trouble> {
                 .output
                 .format
                 .one_of(&[Format::Table], "completion")?;
-            completion::run(&args, Args::command())
+            completion::run(&args, described())
         }
         Command::Version => version(&common),
     }

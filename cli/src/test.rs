@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use hostfit_engine::finding::plain;
 use hostfit_engine::image::ImageRef;
 use hostfit_registry::Platforms;
 
@@ -42,6 +43,8 @@ struct Results {
     judged: Vec<Judged>,
     /// What could not be read, or not be judged.
     broken: Vec<Broken>,
+    /// What whoever wrote an object may not have meant.
+    notes: Vec<String>,
 }
 
 /// A case that was judged.
@@ -70,6 +73,9 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let format = common.output.format.one_of(&shown::FORMATS, "test")?;
     let results = results(&args, common).await?;
     shown::broken(&results.broken);
+    for note in results.notes.iter().filter(|_| !common.output.quiet) {
+        eprintln!("note: {}", plain(note, 300));
+    }
     match format {
         Format::Json | Format::Yaml => shown::object(format, &results)?,
         Format::Junit => shown::junit(&results)?,
@@ -116,7 +122,11 @@ async fn results(args: &Args, common: &Common) -> anyhow::Result<Results> {
             Err(why) => broken.push(located.broken(why)),
         }
     }
-    Ok(Results { judged, broken })
+    Ok(Results {
+        judged,
+        broken,
+        notes: world.notes,
+    })
 }
 
 /// Reads the real images of the cases, each once, for the hosts of all of them. Without one nobody is asked.

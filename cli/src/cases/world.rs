@@ -17,7 +17,22 @@ use serde_json::{Map, Value};
 
 use super::case::{Case, Matrix, Namespace};
 use super::{folder, host, strict};
+use crate::except::REASON;
 use crate::survey::{Declared, manifests};
+
+/// Whether an exception says when it ends. What the API server says of it otherwise is for nobody.
+fn ends(exception: &Value) -> Result<(), String> {
+    let text = |path: &str| exception.pointer(path).and_then(Value::as_str);
+    let name = text("/metadata/name").unwrap_or_default();
+    let wrong = match text("/spec/expirationTime") {
+        Some(end) if end.parse::<Timestamp>().is_ok() => return Ok(()),
+        Some(end) => format!("its expirationTime {end:?} is no second"),
+        None => "it has no expirationTime, and an exception ends".to_owned(),
+    };
+    Err(format!(
+        "CompatException {name}: {wrong}: write for example \"2026-12-31T00:00:00Z\""
+    ))
+}
 
 /// The label that every namespace has, by Kubernetes.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -34,6 +49,8 @@ pub struct World {
     /// Names of matrices that cannot be read: what they would say is not known.
     unreadable: Vec<String>,
     exceptions: Vec<(String, Exception)>,
+    /// What whoever wrote an object may not have meant.
+    pub notes: Vec<String>,
     /// Facts of HostProfiles by their names, with labels and taints of their nodes.
     hosts: BTreeMap<String, Map<String, Value>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
@@ -107,13 +124,34 @@ impl World {
     }
 
     fn exception(&mut self, object: Value) -> Result<(), String> {
+        // A field that is misspelt says more than that it is missing.
+        if strict::object("CompatException", &object).is_ok() {
+            ends(&object)?;
+        }
         let object: CompatException = read(object)?;
         let name = object.name_any();
+        let reason = object.spec.reason.chars().count();
+        if !REASON.contains(&reason) {
+            return Err(format!(
+                "CompatException {name}: its reason has {reason} characters, and the API server takes 10 to 500"
+            ));
+        }
         let namespace = object.namespace().ok_or_else(|| {
             format!("CompatException {name}: it has no metadata.namespace, so it counts nowhere")
         })?;
         let exception = Exception::try_from(&object)
             .map_err(|error| format!("CompatException {name}: {error}"))?;
+        let place = format!("CompatException {namespace}/{name}");
+        if exception.expires <= self.now {
+            let ended = exception.expires;
+            self.notes.push(format!(
+                "{place} ended at {ended}: it accepts nothing any more"
+            ));
+        } else if object.is_broad() {
+            self.notes.push(format!(
+                "{place} speaks of all findings, or of all workloads of its namespace: name codes, labels or images if you can"
+            ));
+        }
         self.exceptions.push((namespace, exception));
         Ok(())
     }

@@ -280,6 +280,55 @@ fn what_is_broken_is_named_with_its_line_and_the_rest_is_judged() {
 }
 
 #[test]
+fn an_exception_that_accepts_nothing_or_everything_is_told() {
+    let folder = documented("exceptions");
+    let with = |spec: &str, code: i32, says: &str| {
+        let text = format!(
+            "apiVersion: hostfit.dev/v1alpha1\nkind: CompatException\nmetadata: {{name: e, namespace: other}}\nspec: {{{spec}}}\n"
+        );
+        add(&folder, "e.yaml", &text);
+        check(
+            &folder,
+            &["test", "policy", "--as-of", "2026-11-28"],
+            code,
+            &[says],
+        )
+    };
+    let of =
+        |reason: &str, end: &str| format!("codes: [HF101], images: [x], reason: {reason}{end}");
+    let reason = "moves in spring";
+    with(
+        &of(reason, ""),
+        2,
+        "CompatException e: it has no expirationTime, and an exception ends: write for example \"2026-12-31T00:00:00Z\"",
+    );
+    let day = of(reason, ", expirationTime: \"2027-01-01\"");
+    with(&day, 2, "its expirationTime \"2027-01-01\" is no second");
+    let end = ", expirationTime: \"2027-01-01T00:00:00Z\"";
+    with(&of("short", end), 2, "its reason has 5 characters");
+    with(
+        &of(reason, end).replace("HF101", "HF10l"),
+        2,
+        "did you mean HF101?",
+    );
+    with(
+        &of(reason, end).replace(", images: [x]", ""),
+        2,
+        "nothing is selected",
+    );
+    with(
+        &of(reason, end).replace("[x]", "[\"*\"]"),
+        0,
+        "note: CompatException other/e speaks of all findings, or of all workloads of its namespace",
+    );
+    with(
+        &of(reason, end).replace("2027", "2020"),
+        0,
+        "note: CompatException other/e ended at 2020-01-01T00:00:00Z: it accepts nothing any more",
+    );
+}
+
+#[test]
 fn without_its_matrix_no_case_is_judged() {
     let folder = documented("no-matrix");
     change(

@@ -16,6 +16,10 @@ fn what_is_misspelled_is_answered_with_the_nearest() {
     say(&["chekc"], "'check'");
     say(&["version", "--contxt", "x"], "'--context'");
     say(&["version", "-o", "jsn"], "'json'");
+    say(
+        &["snapshot", "-o", "demo.json"],
+        "tip: to write to a file, use --output-file demo.json",
+    );
     say(&["version", "--fail-on", "warning"], "'warn'");
     say(&["version", "--request-timeout", "30"], "30s, 2m");
 }
@@ -47,6 +51,24 @@ fn help_lists_commands_in_the_order_in_which_people_need_them() {
         "help",
     ];
     assert_eq!(commands, expected);
+}
+
+#[test]
+fn every_help_tells_the_exit_codes() {
+    let folder = Folder::new("exit-codes");
+    let codes = "Exit codes:\n  0  nothing at or above --fail-on\n  1  findings;";
+    for command in [
+        &[][..],
+        &["check"],
+        &["check", "image"],
+        &["plan"],
+        &["doctor"],
+        &["completion"],
+    ] {
+        for help in ["--help", "-h"] {
+            check(&folder, &[command, &[help]].concat(), 0, &[codes]);
+        }
+    }
 }
 
 #[test]
