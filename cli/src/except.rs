@@ -68,6 +68,10 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         )
         .into());
     }
+    let is_url = |it: &String| it.starts_with("https://") || it.starts_with("http://");
+    if let Some(ticket) = args.ticket.as_ref().filter(|it| !is_url(it)) {
+        return Err(anyhow!("--ticket {ticket}: write its URL, https://…").into());
+    }
     let (targets, codes) = meant(&args.words)?;
     let survey = args.place.survey(common, &targets).await?;
     let exceptions = exceptions(&survey, &codes, until, &args)?;

@@ -21,7 +21,7 @@ use crate::print;
 use crate::render;
 use crate::style::{self, paint, painted};
 use crate::survey::Survey;
-use crate::target::{short, targets};
+use crate::target::{is_type, short, targets};
 use crate::workloads::{self, Place};
 
 /// Longest text in a line.
@@ -59,15 +59,14 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     }
     if let [word] = &args.subject[..]
         && !word.contains(['/', ':'])
+        && !is_type(word)
     {
         if catalog::code(word).is_none() {
             let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-            let near = nearest(word, &codes).map(|near| format!(": did you mean {near}?"));
-            return Err(anyhow!(
-                "{word:?} is neither TYPE/NAME nor a code{}",
-                near.unwrap_or_default()
-            )
-            .into());
+            let near = nearest(word, &codes).map(|near| format!("did you mean {near}?"));
+            let near =
+                near.unwrap_or_else(|| format!("write deploy/{word}, sts/{word}, … or HF101"));
+            return Err(anyhow!("{word:?} is neither TYPE/NAME nor a code: {near}").into());
         }
         catalog::show(word, common)?;
         return Ok(Exit::Fine);

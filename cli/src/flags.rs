@@ -168,7 +168,7 @@ impl Format {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// The format, if it is one of those that `command` knows.
+    /// The format, if it is one of those that `command` knows. A table without more columns is its own wide one.
     ///
     /// # Errors
     ///
@@ -177,9 +177,13 @@ impl Format {
         if known.contains(&self) {
             return Ok(self);
         }
+        if self == Self::Wide && known.contains(&Self::Table) {
+            return Ok(Self::Table);
+        }
         let names: Vec<_> = known.iter().map(|format| format.name()).collect();
         bail!(
-            "hostfit {command} has no format {}: write -o {}",
+            "{} {command} has no format {}: write -o {}",
+            crate::program(),
             self.name(),
             names.join(", -o ")
         )
@@ -319,6 +323,8 @@ mod tests {
             Format::Json.one_of(&known, "nodes").ok(),
             Some(Format::Json)
         );
+        let wide = Format::Wide.one_of(&known, "nodes");
+        assert_eq!(wide.ok(), Some(Format::Table));
         let error = Format::Sarif.one_of(&known, "nodes").unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -76,11 +76,11 @@ fn absent(survey: &Survey, name: &str) -> anyhow::Error {
     let nodes = seen.observed.keys().map(String::as_str);
     let profiles = survey.fleet.hosts().iter().map(|it| it.name.0.as_str());
     let names: Vec<_> = nodes.chain(profiles).collect();
-    let near = nearest(name, &names).map(|near| format!(": did you mean {near}?"));
+    let near = nearest(name, &names).map(|near| format!("did you mean {near}?"));
+    let near = near.unwrap_or_else(|| format!("{} nodes shows them", crate::program()));
     anyhow!(
-        "there is no node and no host profile {name} in {}{}",
+        "there is no node and no host profile {name} in {}: {near}",
         survey.from,
-        near.unwrap_or_default()
     )
 }
 

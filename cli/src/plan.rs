@@ -85,6 +85,13 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         return Err(anyhow!("--to names {} hosts: a plan has one", coming.len()).into());
     };
     let from = from(&survey, args.from.as_deref(), coming)?;
+    if from.name == coming.name {
+        return Err(anyhow!(
+            "{} cannot take its own place: name what comes with --to",
+            from.name
+        )
+        .into());
+    }
     let mut coming = coming.clone();
     if args.same_machines {
         if let (Some(has), Some(needs)) = (from.facts.cpu_level, coming.facts.cpu_level)

@@ -42,7 +42,7 @@ pub(crate) fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
     };
     match words {
         [kind, names @ ..] if words.iter().all(|it| !it.contains(['/', ':'])) => {
-            if !is_known(kind) {
+            if !is_type(kind) {
                 bail!("{}", unknown(kind));
             }
             Ok(match names {
@@ -58,7 +58,7 @@ pub(crate) fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
 }
 
 /// Whether a word is a type of pods or of what makes them.
-fn is_known(kind: &str) -> bool {
+pub(crate) fn is_type(kind: &str) -> bool {
     KINDS.iter().any(|known| is_kind(kind, known))
 }
 
@@ -131,7 +131,7 @@ impl Target {
         if let Some((kind, name)) = of_name.or_else(alike) {
             return format!("did you mean {}?", short(kind, name));
         }
-        match near_type(&self.kind).filter(|_| !is_known(&self.kind)) {
+        match near_type(&self.kind).filter(|_| !is_type(&self.kind)) {
             Some(near) => format!("there is no type {:?}, did you mean {near}?", self.kind),
             None => "is -n right? What something else makes is looked for there: of a pod of a Deployment, the Deployment".to_owned(),
         }

@@ -216,6 +216,12 @@ fn an_exception_is_printed_and_a_wrong_one_is_not() {
     let image = ["except", "image", "registry.example/shop/fast:1", "HF101"];
     let image = [&image[..], &["--until", "+30d"], &because].concat();
     check("except-image", 2, &image);
+    let ticket = [
+        &["HF101", "--until", "+30d", "--ticket", "OPS-1"],
+        &because[..],
+    ]
+    .concat();
+    check("except-ticket", 2, &except(&ticket));
     let applied = [&["HF101", "--apply", "--until", "+30d"], &because[..]].concat();
     check("except-apply", 2, &except(&applied));
 }

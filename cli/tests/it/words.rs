@@ -28,6 +28,14 @@ fn workloads_are_named_as_for_kubectl_and_nearly_right_names_are_guessed() {
     );
     shop(
         &folder,
+        &["explain", "deploy"],
+        1,
+        &["shop/Deployment/web    PASS"],
+    );
+    let wrong = "\"web\" is neither TYPE/NAME nor a code: write deploy/web, sts/web, … or HF101";
+    shop(&folder, &["explain", "web"], 2, &[wrong]);
+    shop(
+        &folder,
         &["check", "pods"],
         2,
         &["there is nothing of type pods in snapshot"],
@@ -74,6 +82,11 @@ fn hosts_of_another_name_are_guessed_where_they_may_stand() {
         &plan("rhel94-k514", "amzn2-k51"),
         "did you mean amzn2-k510?",
         "builtin/a",
+    );
+    wrong(
+        &plan("rhel94-k514", "rhel94-k514"),
+        "rhel94-k514 cannot take its own place",
+        "runs there",
     );
     // What is replaced has nodes: nothing that is built in.
     wrong(
