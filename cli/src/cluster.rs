@@ -46,8 +46,15 @@ impl Cluster {
         let namespace = args.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config)
-            .with_context(|| format!("use the credentials of context {name}"))?;
+        let plugin = config.auth_info.exec.as_ref();
+        let plugin = plugin.and_then(|it| it.command.clone());
+        let by = plugin.map(|it| format!(" by {it}")).unwrap_or_default();
+        let client = Client::try_from(config).map_err(|error| {
+            anyhow!(
+                "use the credentials of context {name}{by}: {}",
+                causes(&error)
+            )
+        })?;
         Ok(Self {
             client,
             name,
@@ -121,10 +128,10 @@ pub(crate) enum Refusal {
     Trouble(anyhow::Error),
 }
 
-/// An error with its causes, each once: some errors print their cause themselves.
-fn causes(error: &kube::Error) -> String {
+/// An error with its causes, each once: some errors print their cause themselves. In which part of a client it arose helps nobody.
+fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(error) = source {
         let cause = error.to_string();
         if !text.contains(&cause) {
@@ -133,7 +140,8 @@ fn causes(error: &kube::Error) -> String {
         }
         source = error.source();
     }
-    text
+    text.replace("ServiceError: ", "")
+        .replace("client error (Connect): ", "")
 }
 
 /// The settings of the cluster, and its name for people.
@@ -220,7 +228,7 @@ fn kubeconfig(named: Option<&Path>) -> anyhow::Result<Option<Kubeconfig>> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths {
         let read = Kubeconfig::read_from(&path)
-            .map_err(anyhow::Error::from)
+            .map_err(|error| anyhow!(causes(&error)))
             .and_then(|read| match read.kind.as_deref() {
                 None | Some("Config") => Ok(read),
                 Some(kind) => Err(anyhow!("its kind is {kind}, not Config")),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -132,8 +133,17 @@ Trouble with an image or its registry is no error: it is Unknown.";
 
 /// The command, with its exit codes wherever help is asked for.
 fn described() -> clap::Command {
+    // An empty variable is none: so CI systems write what nobody has set.
+    fn unset(arg: clap::Arg) -> clap::Arg {
+        let value = arg.get_env().and_then(std::env::var_os);
+        match value.is_some_and(|it| it.is_empty()) {
+            true => arg.env(Resettable::Reset),
+            false => arg,
+        }
+    }
     fn told(command: clap::Command) -> clap::Command {
-        command.after_help(EXIT_CODES).mut_subcommands(told)
+        let command = command.after_help(EXIT_CODES).mut_args(unset);
+        command.mut_subcommands(told)
     }
     told(Args::command())
 }
@@ -145,13 +155,24 @@ fn advised(mut error: clap::Error) -> clap::Error {
         _ => "",
     };
     let value = of(ContextKind::InvalidValue);
-    let is_output = of(ContextKind::InvalidArg).starts_with("--output ");
+    let flag = of(ContextKind::InvalidArg);
+    let flag = flag.split([' ', '.']).next().unwrap_or_default();
+    let variable = flag
+        .trim_start_matches('-')
+        .to_uppercase()
+        .replace('-', "_");
+    let variable = format!("HOSTFIT_{variable}");
+    let is_typed = std::env::args().any(|it| it == value || it.ends_with(&format!("={value}")));
     // Elsewhere -o names a file.
-    if is_output && value.contains(['.', '/']) {
-        let tip = format!("to write to a file, use --output-file {value}");
-        let tips = ContextValue::StyledStrs(vec![tip.into()]);
-        error.insert(ContextKind::Suggested, tips);
-    }
+    let tip = if flag == "--output" && value.contains(['.', '/']) {
+        format!("to write to a file, use --output-file {value}")
+    } else if !is_typed && std::env::var(&variable).is_ok_and(|it| it == value) {
+        format!("it stands in the variable {variable}")
+    } else {
+        return error;
+    };
+    let tips = ContextValue::StyledStrs(vec![tip.into()]);
+    error.insert(ContextKind::Suggested, tips);
     error
 }
 
@@ -285,7 +306,11 @@ fn version(common: &Common) -> Result<Exit, Trouble> {
     let published = hostfit_engine::RULES_PUBLISHED;
     let known = [Format::Table, Format::Json, Format::Yaml];
     match common.output.format.one_of(&known, "version")? {
-        Format::Table => say!("hostfit {version}, rules {rules} of {published}"),
+        Format::Table => {
+            let age = style::age_of_rules(common.now());
+            let age = age.map(|age| format!(" ({age})")).unwrap_or_default();
+            say!("hostfit {version}, rules {rules} of {published}{age}");
+        }
         format => {
             let document = serde_json::json!({
                 "apiVersion": document::API_VERSION, "kind": "Version",

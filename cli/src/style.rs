@@ -57,17 +57,20 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) {
 /// `rules 2026.11.1, 12 days old`
 pub(crate) fn rules(now: Timestamp) -> String {
     match age_of_rules(now) {
-        Some(1) => format!("rules {RULES_VERSION}, 1 day old"),
-        Some(days) => format!("rules {RULES_VERSION}, {days} days old"),
+        Some(age) => format!("rules {RULES_VERSION}, {age}"),
         None => format!("rules {RULES_VERSION} of {RULES_PUBLISHED}"),
     }
 }
 
-fn age_of_rules(now: Timestamp) -> Option<i64> {
+/// `12 days old`; nothing of rules that are newer than what is asked for.
+pub(crate) fn age_of_rules(now: Timestamp) -> Option<String> {
     let published: jiff::civil::Date = RULES_PUBLISHED.parse().ok()?;
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let days = (today - published).get_days();
-    (days >= 0).then_some(days.into())
+    match days {
+        1 => Some("1 day old".to_owned()),
+        days => (days >= 0).then(|| format!("{days} days old")),
+    }
 }
 
 /// A finding of a workload in a line: without its subject, with the nodes that it is about, and where it is not about all

@@ -61,7 +61,12 @@ fn a_cluster_that_cannot_be_asked_is_named_with_what_to_do() {
     say(
         "good",
         &[],
-        &["http://127.0.0.1:1", "is it up", "it is demo"],
+        &[
+            "http://127.0.0.1:1",
+            "cannot be asked: tcp connect error: Connection refused",
+            "is it up",
+            "it is demo",
+        ],
     );
     say(
         "good",
@@ -252,6 +257,13 @@ fn credentials_come_from_a_plugin_as_for_kubectl() {
     }});
     fs::write(folder.0.join("kubeconfig"), kubeconfig.to_string()).unwrap();
     on(&folder, &["nodes"], 0, &["rhel94-k514"]);
+    fs::remove_file(&plugin).unwrap();
+    on(
+        &folder,
+        &["nodes"],
+        2,
+        &["use the credentials of context ", " by ./plugin: "],
+    );
 }
 
 #[test]

@@ -112,6 +112,19 @@ fn a_flag_wins_over_its_variable() {
     );
     let (_, json) = run(&[host, ("HOSTFIT_OUTPUT", "json")], &arguments);
     assert!(json.starts_with('{'), "{json}");
+    // Nobody typed it, so where it stands is said; and what CI systems leave empty is not set.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hostfit"));
+    command
+        .env_clear()
+        .env("HOSTFIT_OUTPUT", "jsn")
+        .arg("version");
+    let error = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(
+        error.contains("tip: it stands in the variable HOSTFIT_OUTPUT"),
+        "{error}"
+    );
+    let empty = [host, ("HOSTFIT_OUTPUT", ""), ("HOSTFIT_AS_OF", "")];
+    assert_eq!(run(&empty, &arguments).0, Some(1));
     let flags = [
         "check",
         "image",

@@ -347,7 +347,15 @@ fn the_catalog_shows_codes_hosts_and_tables() {
         2,
         &["did you mean support?"],
     );
-    check(&folder, &["version"], 0, &["rules"]);
+    let day = ["version", "--as-of", "2031-01-01"];
+    check(&folder, &day, 0, &[", rules 20", " days old)"]);
+    let before = check(
+        &folder,
+        &["version", "--as-of", "2020-01-01"],
+        0,
+        &["rules"],
+    );
+    assert!(!before.contains("old"), "{before}");
     check(&folder, &["check", "image"], 2, &["Usage"]);
 }
 
