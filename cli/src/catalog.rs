@@ -32,6 +32,7 @@ enum Command {
     /// Show a code (HF101), a host (debian-12) or a table (support).
     Show {
         /// Its name.
+        #[arg(add = crate::completion::catalog())]
         name: String,
     },
 }

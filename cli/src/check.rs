@@ -32,7 +32,7 @@ pub(crate) struct Args {
     images: Vec<String>,
     /// Where they are to run: builtin/NAME, file:PATH with HostProfiles, local, or a HostProfile of the cluster. Several are
     /// judged one by one; all of the cluster, if none is named.
-    #[arg(long, value_name = "HOST", env = "HOSTFIT_HOST", value_delimiter = ',')]
+    #[arg(long, value_name = "HOST", env = "HOSTFIT_HOST", value_delimiter = ',', add = crate::completion::hosts())]
     host: Vec<HostArg>,
     #[command(flatten)]
     reading: ReadArgs,

@@ -5,6 +5,10 @@ use std::path::Path;
 
 use clap::{Command, ValueEnum};
 use clap_complete::Shell as Static;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use hostfit_engine::finding::Code;
+use hostfit_engine::host::builtin;
+use hostfit_engine::tables::Table;
 
 use crate::exit::{Exit, Trouble};
 use crate::out;
@@ -49,6 +53,36 @@ pub(crate) fn run(args: &Args, mut command: Command) -> Result<Exit, Trouble> {
     clap_complete::generate(shell, &mut command, "hostfit", &mut script);
     out::write(format_args!("{}", String::from_utf8_lossy(&script)));
     Ok(Exit::Fine)
+}
+
+/// What may stand after `--host`: a part of what is built in, and this machine.
+pub(crate) fn hosts() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let host = |name: &str| CompletionCandidate::new(format!("builtin/{name}"));
+        let hosts = builtin::hosts().iter().map(|it| host(&it.name.0));
+        let local = CompletionCandidate::new("local").help(Some("this machine".into()));
+        hosts.chain([local]).collect()
+    })
+}
+
+/// Every code of a finding, with what it means.
+pub(crate) fn codes() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let code =
+            |code: &Code| CompletionCandidate::new(code.as_str()).help(Some(code.title().into()));
+        Code::ALL.iter().map(code).collect()
+    })
+}
+
+/// What the catalog can show.
+pub(crate) fn catalog() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let hosts = builtin::hosts().iter().map(|it| it.name.0.as_str());
+        let tables = Table::ALL.iter().map(|it| it.name);
+        let codes = Code::ALL.iter().map(|it| it.as_str());
+        let all = codes.chain(tables).chain(hosts);
+        all.map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Prints what may stand in the place of the last of these words, as cobra's programs do: a word and what it means a line, and

@@ -32,7 +32,7 @@ pub(crate) const REASON: std::ops::RangeInclusive<usize> = 10..=500;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Workloads, and the findings of them that are accepted: deploy/search HF101, or deploy search HF101.
-    #[arg(required = true, value_name = "TYPE/NAME… CODE")]
+    #[arg(required = true, value_name = "TYPE/NAME… CODE", add = crate::completion::codes())]
     words: Vec<String>,
     /// Until when: YYYY-MM-DD (its first second, UTC), or +30d.
     #[arg(long, value_name = "DATE|+DAYS")]

@@ -30,7 +30,7 @@ const LINE: usize = 200;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A workload (TYPE/NAME, or TYPE NAME) or a code (HF101, which needs no cluster).
-    #[arg(required = true, value_name = "TYPE/NAME|CODE")]
+    #[arg(required = true, value_name = "TYPE/NAME|CODE", add = crate::completion::codes())]
     subject: Vec<String>,
     #[command(flatten)]
     place: Place,

@@ -35,6 +35,7 @@ pub(crate) struct Args {
         long,
         value_name = "HOST",
         env = "HOSTFIT_TO",
+        add = crate::completion::hosts(),
         required_unless_present = "file"
     )]
     to: Option<HostArg>,

@@ -47,7 +47,7 @@ pub(crate) struct Place {
         long,
         value_name = "HOST",
         env = "HOSTFIT_HOST",
-        value_delimiter = ',',
+        value_delimiter = ',', add = crate::completion::hosts(),
         help_heading = "Cluster"
     )]
     pub(crate) host: Vec<HostArg>,

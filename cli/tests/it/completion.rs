@@ -58,4 +58,18 @@ fn kubectl_gets_words_and_what_to_make_of_them() {
     );
     assert!(formats.ends_with(":4\n"), "{formats}");
     check(&folder, &["__complete", "doctor", "--w"], 0, &["--wait\t"]);
+    for (words, says) in [
+        (&["check", "--host", "builtin/rh"][..], "builtin/rhel-9\n"),
+        (&["plan", "--to", "lo"], "local\tthis machine\n"),
+        (&["explain", "HF10"], "HF101\tthe image needs a newer CPU\n"),
+        (&["except", "deploy/x", "HF5"], "HF501\t"),
+        (&["catalog", "show", "rhel-1"], "rhel-10\n"),
+    ] {
+        let out = check(&folder, &[&["__complete"], words].concat(), 0, &[says]);
+        let first = words.last().unwrap();
+        let others = out
+            .lines()
+            .filter(|it| !it.starts_with(first) && *it != ":4");
+        assert_eq!(others.count(), 0, "{out}");
+    }
 }

@@ -138,6 +138,39 @@ fn manifests_come_by_a_pipe_as_well() {
     assert_eq!(document["summary"]["unknown"], 1);
 }
 
+/// The lines of the design for GitHub, GitLab and step summaries.
+#[test]
+fn ci_systems_get_their_files() {
+    let folder = Folder::new("ci");
+    fs::create_dir_all(folder.0.join("deploy")).unwrap();
+    fs::write(folder.0.join("deploy/web.yaml"), deployment("web")).unwrap();
+    let hosts = "apiVersion: hostfit.dev/v1alpha1\nkind: HostProfile\nmetadata: {name: workers}\nspec: {facts: {os: debian, \
+                 osVersion: \"12\", kernel: 6.1.0, architecture: amd64, cpuLevel: 3}}\n";
+    fs::write(folder.0.join("hosts.yaml"), hosts).unwrap();
+    let line = ["check", "-f", "deploy/", "--host", "file:hosts.yaml", "-o"];
+    let file = |format: &str, name: &str| {
+        let more = [format, "--output-file", name, "--no-cache"];
+        let out = check(&folder, &[&line[..], &more].concat(), 0, &[]);
+        assert_eq!(out, "", "stdout is for who asks for no file");
+        fs::read_to_string(folder.0.join(name)).unwrap()
+    };
+    let log: serde_json::Value = serde_json::from_str(&file("sarif", "out.sarif")).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "HF907");
+    let place = &result["locations"][0]["physicalLocation"]["artifactLocation"];
+    assert_eq!(place["uri"], "deploy/web.yaml");
+    let junit = file("junit", "out.xml");
+    assert!(
+        junit.contains(r#"tests="1" skipped="0" failures="0" errors="1""#),
+        "{junit}"
+    );
+    let markdown = file("markdown", "out.md");
+    assert!(
+        markdown.starts_with("## Hostfit: 1 of 1 workload could not be told"),
+        "{markdown}"
+    );
+}
+
 #[test]
 fn what_judges_nothing_is_no_pass() {
     let folder = Folder::new("nothing-judged");
