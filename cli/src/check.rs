@@ -1,5 +1,7 @@
 //! `hostfit check image`, and `explain image`, which tells besides what is known of the images.
 
+use std::collections::HashMap;
+
 use anyhow::Context as _;
 use hostfit_engine::finding::plain;
 use hostfit_engine::host::Host;
@@ -14,7 +16,7 @@ use crate::advice;
 use crate::document::{Builder, Kind, Origin, Subject};
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
-use crate::hosts::HostArg;
+use crate::hosts::{HostArg, add};
 use crate::images;
 use crate::out::say;
 use crate::print;
@@ -177,6 +179,7 @@ async fn hosts(
         }
     };
     let mut hosts = Vec::new();
+    let mut origins = HashMap::new();
     for arg in &args.host {
         let named = match &mut survey {
             Some(survey) => {
@@ -190,11 +193,16 @@ async fn hosts(
             let observed = survey.as_ref().map(|survey| survey.origin(host));
             arg.origin().or(observed).unwrap_or(Origin::Observed)
         };
-        hosts.extend(named.into_iter().map(|host| {
-            let origin = origin(&host);
-            (host, origin)
-        }));
+        for host in named {
+            origins.insert(host.name.clone(), origin(&host));
+            add(&mut hosts, host)?;
+        }
     }
+    let origin = |host: Host| {
+        let origin = origins.get(&host.name).copied();
+        (host, origin.unwrap_or(Origin::Observed))
+    };
+    let mut hosts: Vec<_> = hosts.into_iter().map(origin).collect();
     if let Some(survey) = survey.as_ref().filter(|_| args.host.is_empty()) {
         let all = survey.fleet.hosts().iter();
         hosts.extend(all.map(|host| (host.clone(), survey.origin(host))));

@@ -102,6 +102,20 @@ impl HostArg {
     }
 }
 
+/// Takes a host in, unless it is there already.
+///
+/// # Errors
+///
+/// If another one has its name: nobody could tell them apart.
+pub(crate) fn add(hosts: &mut Vec<Host>, host: Host) -> anyhow::Result<()> {
+    match hosts.iter().find(|it| it.name == host.name) {
+        None => hosts.push(host),
+        Some(same) if same.facts == host.facts => {}
+        Some(_) => bail!("two hosts of --host are called {}: rename one", host.name),
+    }
+    Ok(())
+}
+
 fn built_in_names() -> Vec<&'static str> {
     let hosts = builtin::hosts().iter();
     hosts.map(|it| it.name.0.as_str()).collect()

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use crate::cluster::Cluster;
 use crate::document::{NotJudged, Origin};
 use crate::flags::Common;
-use crate::hosts::HostArg;
+use crate::hosts::{HostArg, add};
 use crate::progress::Progress;
 use crate::read::{Image, ReadArgs, Reader};
 use crate::target::Target;
@@ -217,7 +217,9 @@ impl Survey {
             for arg in question.hosts {
                 let read = survey.hosts(arg)?;
                 survey.say_of(arg, &read);
-                hosts.extend(read);
+                for host in read {
+                    add(&mut hosts, host)?;
+                }
             }
             survey.land_on(hosts);
         }

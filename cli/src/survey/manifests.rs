@@ -68,7 +68,11 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
     }
     // What a failed command pipes must not look like what fits.
     if read.workloads.is_empty() && read.broken.is_empty() {
-        let paths = paths.join(", ");
+        let named = |path: &String| match path.as_str() {
+            "-" => "stdin".to_owned(),
+            path => path.to_owned(),
+        };
+        let paths = paths.iter().map(named).collect::<Vec<_>>().join(", ");
         match read.not_judged.is_empty() {
             true => bail!("nothing in {paths} makes pods, so nothing is judged"),
             false => {

@@ -127,6 +127,19 @@ fn hosts_come_from_files_which_are_read_strictly() {
     };
     write("{os: rhel, osVersion: \"10.0\", kernel: 6.12.0, architecture: amd64, cpuLevel: 3}");
     check(&folder, &arguments, 0, &["PASS     oci:image on mine"]);
+    // One that is named twice is one; two of one name cannot be told apart.
+    let twice = [&arguments[..], &["--host", "file:hosts.yaml"]].concat();
+    check(&folder, &twice, 0, &["1 pass, 0 warn"]);
+    let text = fs::read_to_string(folder.0.join("hosts.yaml")).unwrap();
+    let other = text.replace("cpuLevel: 3", "cpuLevel: 2");
+    fs::write(folder.0.join("other.yaml"), other).unwrap();
+    let two = [&arguments[..], &["--host", "file:other.yaml"]].concat();
+    check(
+        &folder,
+        &two,
+        2,
+        &["two hosts of --host are called mine: rename one"],
+    );
     write("{os: rhel, cpulevel: 3}");
     check(
         &folder,
