@@ -123,7 +123,9 @@ pub(crate) fn program() -> &'static str {
 }
 
 /// What every `--help` ends with.
-const EXIT_CODES: &str = "\
+const AT_LAST: &str = "\
+Each flag of Cluster and Output has a variable: HOSTFIT_FAIL_ON for --fail-on. A flag wins.
+
 Exit codes:
   0  nothing at or above --fail-on
   1  findings; of doctor problems, of test differences
@@ -131,18 +133,21 @@ Exit codes:
   3  something could not be told, with --fail-on unknown only
 Trouble with an image or its registry is no error: it is Unknown.";
 
-/// The command, with its exit codes wherever help is asked for.
+/// The command as help, completion and parsing see it.
 fn described() -> clap::Command {
-    // An empty variable is none: so CI systems write what nobody has set.
-    fn unset(arg: clap::Arg) -> clap::Arg {
+    fn told_of(arg: clap::Arg) -> clap::Arg {
+        // By their rule they are known; on each flag they make its line too long for a terminal.
+        let is_rare = arg.get_long().is_some_and(|it| it.starts_with("registry-"));
+        let arg = arg.hide_env(true).hide_short_help(is_rare);
         let value = arg.get_env().and_then(std::env::var_os);
+        // An empty variable is none: so CI systems write what nobody has set.
         match value.is_some_and(|it| it.is_empty()) {
             true => arg.env(Resettable::Reset),
             false => arg,
         }
     }
     fn told(command: clap::Command) -> clap::Command {
-        let command = command.after_help(EXIT_CODES).mut_args(unset);
+        let command = command.after_help(AT_LAST).mut_args(told_of);
         command.mut_subcommands(told)
     }
     told(Args::command())
