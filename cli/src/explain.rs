@@ -1,5 +1,7 @@
 //! `hostfit explain TYPE/NAME | image REF… | CODE`: why, on what evidence, and what to do.
 
+mod hosts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
@@ -8,18 +10,19 @@ use hostfit_crds::names;
 use hostfit_engine::fact::Fact;
 use hostfit_engine::finding::{CellVerdict, Code, Finding, nearest, plain};
 use hostfit_engine::host::HostName;
-use hostfit_engine::verdict::{Judgement, Reason, Verdict};
+use hostfit_engine::verdict::{Judgement, Reason};
 use hostfit_engine::workload::WorkloadImage;
+use hosts::Sources;
 
 use crate::catalog;
 use crate::check;
-use crate::document::{Kind, of_cell};
+use crate::document::Kind;
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format};
 use crate::out::say;
 use crate::print;
 use crate::render;
-use crate::style::{self, paint, painted};
+use crate::style::{self, painted};
 use crate::survey::Survey;
 use crate::target::{is_type, short, targets};
 use crate::workloads::{self, Place};
@@ -76,8 +79,9 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let again = args.place.again() + &style::same(common);
     match format {
         Format::Table => {
+            let sources = Sources::of(&survey);
             for (item, judgement) in survey.items.iter().zip(&judgements) {
-                workload(&survey, item, judgement, &again);
+                workload(&survey, &sources, item, judgement, &again);
             }
             style::permissions(&survey);
         }
@@ -92,7 +96,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     Ok(workloads::exit(&survey, &judgements, common))
 }
 
-fn workload(survey: &Survey, item: &Item, judgement: &Judgement, again: &str) {
+fn workload(survey: &Survey, sources: &Sources, item: &Item, judgement: &Judgement, again: &str) {
     let nodes = |names: &mut dyn Iterator<Item = &HostName>| -> u32 {
         names.map(|name| survey.nodes(name)).sum()
     };
@@ -118,7 +122,7 @@ fn workload(survey: &Survey, item: &Item, judgement: &Judgement, again: &str) {
     }
     for (reasons, code) in grouped(judgement) {
         say!("");
-        finding(survey, item, judgement, &reasons, code, again);
+        finding(survey, sources, item, judgement, &reasons, code, again);
     }
     for accepted in &judgement.excepted {
         let finding = &accepted.reason.finding;
@@ -223,6 +227,7 @@ fn grouped(judgement: &Judgement) -> Vec<(Vec<&Reason>, Code)> {
 
 fn finding(
     survey: &Survey,
+    sources: &Sources,
     item: &Item,
     judgement: &Judgement,
     reasons: &[&Reason],
@@ -260,31 +265,7 @@ fn finding(
         }
     }
     if !on.is_empty() {
-        let names = judgement.by_host.iter().map(|(name, _)| name);
-        let width = names
-            .clone()
-            .map(|it| it.0.chars().count())
-            .max()
-            .unwrap_or_default();
-        for (index, name) in names.enumerate() {
-            let title = if index == 0 { "hosts" } else { "" };
-            let nodes = match survey.nodes(name) {
-                0 => "no nodes".to_owned(),
-                1 => "1 node".to_owned(),
-                many => format!("{many} nodes"),
-            };
-            let (word, what) = match on.get(name) {
-                Some((verdict, what)) => {
-                    let what = what.map(|it| format!("   {}", plain(it, LINE)));
-                    (painted(of_cell(*verdict), 0), what.unwrap_or_default())
-                }
-                None => (paint(Verdict::Pass, "ok", 0), String::new()),
-            };
-            say!(
-                "  {title:<7} {:<width$}  {nodes:<9} {word}{what}",
-                plain(&name.0, 60)
-            );
-        }
+        hosts::lines(survey, sources, judgement, code, &on);
     }
     if first.finding.verdict != CellVerdict::Unknown {
         if let Some(error) = catalog::error_at_run_time(code) {

@@ -88,6 +88,11 @@ fn the_plugin_of_kubectl_names_itself_so() {
         help.contains("Usage: kubectl hostfit [OPTIONS] <COMMAND>"),
         "{help}"
     );
+    let check_it = ["check", "--snapshot", SHOP, "--as-of", "2026-11-25"];
+    let output = Command::new(&plugin).env_clear().args(check_it).output();
+    let table = String::from_utf8(output.unwrap().stdout).unwrap();
+    let next = "next: kubectl hostfit explain -n shop deploy/arm --snapshot ";
+    assert!(table.contains(next), "{table}");
     let help = check(&folder, &["--help"], 0, &[]);
     assert!(
         help.contains("Usage: hostfit [OPTIONS] <COMMAND>"),
