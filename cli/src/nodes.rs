@@ -95,8 +95,11 @@ fn cell(facts: &HostFacts, fact: HostFact) -> String {
 fn missing(facts: &HostFacts) -> Vec<&'static str> {
     let is_linux = facts.os_family() != Some("windows");
     let has_gpu = facts.nvidia_driver.is_some();
+    let may_be = |name| facts.architecture.as_deref().is_none_or(|own| own == name);
     let matters = |fact: &HostFact| match fact {
         HostFact::NvidiaDriver | HostFact::Cuda | HostFact::ComputeCapability => has_gpu,
+        HostFact::Ia32 | HostFact::Vsyscall => is_linux && may_be("amd64"),
+        HostFact::Aarch32 => is_linux && may_be("arm64"),
         _ => is_linux,
     };
     let all = HostFact::ALL.into_iter().filter(matters);

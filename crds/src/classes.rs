@@ -178,6 +178,9 @@ const PARTS: &[(usize, &str)] = &[
     (16, "fips"),
     (17, "ia32"),
     (18, "btf"),
+    (23, "aarch32"),
+    (24, "signed"),
+    (25, "iptables"),
 ];
 
 fn short_name(facts: &HostFacts) -> String {

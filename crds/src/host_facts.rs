@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hostfit_engine::distribution::Distribution;
+use hostfit_engine::files;
 use hostfit_engine::host::{self, HostFact};
 use hostfit_engine::image;
 use schemars::JsonSchema;
@@ -35,6 +36,10 @@ pub struct HostFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 4))]
     pub cpu_level: Option<i32>,
+    /// Features of the CPUs that rules ask for, in the kernel's names: avx; of arm64 those that came with ARMv8.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    pub cpu_features: Option<BTreeSet<String>>,
     /// Version of the cgroup hierarchy, 1 or 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2))]
@@ -89,6 +94,9 @@ pub struct HostFacts {
     /// Whether an amd64 kernel runs 32-bit programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ia32: Option<bool>,
+    /// Whether an arm64 host runs 32-bit programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aarch32: Option<bool>,
     /// Whether the kernel tells its own types (/sys/kernel/btf/vmlinux).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub btf: Option<bool>,
@@ -96,6 +104,12 @@ pub struct HostFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), inner(length(max = 64)))]
     pub modules: Option<BTreeSet<String>>,
+    /// Whether the kernel takes signed modules only (sig_enforce, lockdown).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_modules: Option<bool>,
+    /// In which tables the packet filters of the host itself are: legacy or nft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iptables: Option<Iptables>,
     /// Settings of the kernel: vm.max_map_count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
@@ -112,6 +126,16 @@ pub enum Vsyscall {
     Xonly,
     /// There is none.
     None,
+}
+
+/// The two kinds of tables of packet filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Iptables {
+    /// Those of ip_tables.
+    Legacy,
+    /// Those of nf_tables.
+    Nft,
 }
 
 /// State of SELinux.
@@ -163,6 +187,7 @@ impl TryFrom<&HostFacts> for host::HostFacts {
                 .as_deref()
                 .map(|written| image::architecture(written).to_owned()),
             cpu_level: level(facts.cpu_level, HostFact::CpuLevel, 4)?,
+            cpu_features: facts.cpu_features.clone(),
             cgroup: level(facts.cgroup, HostFact::Cgroup, 2)?,
             selinux: facts.selinux.map(|selinux| match selinux {
                 Selinux::Disabled => host::Selinux::Disabled,
@@ -186,8 +211,14 @@ impl TryFrom<&HostFacts> for host::HostFacts {
             proc_cgroups: facts.proc_cgroups.clone(),
             fips: facts.fips,
             ia32: facts.ia32,
+            aarch32: facts.aarch32,
             btf: facts.btf,
             modules: facts.modules.clone(),
+            signed_modules: facts.signed_modules,
+            iptables: facts.iptables.map(|variant| match variant {
+                Iptables::Legacy => files::Iptables::Legacy,
+                Iptables::Nft => files::Iptables::Nft,
+            }),
             sysctls: facts.sysctls.clone(),
         })
     }
@@ -259,6 +290,7 @@ impl From<&host::HostFacts> for HostFacts {
                 .map(|kernel| kernel.release().to_owned()),
             architecture: facts.architecture.clone(),
             cpu_level: facts.cpu_level.map(i32::from),
+            cpu_features: facts.cpu_features.clone(),
             cgroup: facts.cgroup.map(i32::from),
             selinux: facts.selinux.map(|selinux| match selinux {
                 host::Selinux::Disabled => Selinux::Disabled,
@@ -282,8 +314,14 @@ impl From<&host::HostFacts> for HostFacts {
             proc_cgroups: facts.proc_cgroups.clone(),
             fips: facts.fips,
             ia32: facts.ia32,
+            aarch32: facts.aarch32,
             btf: facts.btf,
             modules: facts.modules.clone(),
+            signed_modules: facts.signed_modules,
+            iptables: facts.iptables.map(|variant| match variant {
+                files::Iptables::Legacy => Iptables::Legacy,
+                files::Iptables::Nft => Iptables::Nft,
+            }),
             sysctls: facts.sysctls.clone(),
         }
     }
@@ -307,6 +345,10 @@ mod tests {
             nvidia_driver: Some("535.183.01".to_owned()),
             cuda: Some("12.2".to_owned()),
             compute_capability: Some("8.0".to_owned()),
+            cpu_features: Some(["avx".to_owned()].into()),
+            aarch32: Some(false),
+            signed_modules: Some(true),
+            iptables: Some(Iptables::Nft),
             ..HostFacts::default()
         }
     }

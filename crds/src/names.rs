@@ -100,6 +100,8 @@ pub const NFD_OS: &str = "feature.node.kubernetes.io/system-os_release.ID";
 pub const NFD_OS_VERSION: &str = "feature.node.kubernetes.io/system-os_release.VERSION_ID";
 /// Label by node-feature-discovery of its own objects: the node that they speak of.
 pub const NFD_NODE: &str = "nfd.node.kubernetes.io/node-name";
+/// Label by node-feature-discovery: the CPU has AVX.
+pub const NFD_AVX: &str = "feature.node.kubernetes.io/cpu-cpuid.AVX";
 /// Start of the labels by node-feature-discovery (0.19 and newer) for the level of x86-64; 1 to 4 follows.
 pub const NFD_CPU_LEVEL: &str = "feature.node.kubernetes.io/cpu-cpuid.X86_64_V";
 /// Label by GPU feature discovery: version of the driver.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::host::{HostFact, HostFacts, Runtime, Selinux};
+use hostfit_engine::host::{AVX, HostFact, HostFacts, Runtime, Selinux};
 use hostfit_engine::version::DottedVersion;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
@@ -100,10 +100,16 @@ fn status_facts(node: &Node) -> HostFacts {
         },
         kernel: kernel.filter(|_| !windows),
         architecture: word(&info.architecture),
+        page_size: large_pages(&info.kernel_version),
         runtime: runtime(&info.container_runtime_version),
         kubelet: numbers(&info.kubelet_version),
         ..HostFacts::default()
     }
+}
+
+/// The kernel of the Raspberry Pi 5, `6.6.28+rpt-rpi-2712`, is the one whose name tells the size of its pages.
+fn large_pages(kernel: &str) -> Option<u32> {
+    kernel.ends_with("+rpt-rpi-2712").then_some(16_384)
 }
 
 fn label_facts(labels: &BTreeMap<String, String>) -> HostFacts {
@@ -122,6 +128,8 @@ fn label_facts(labels: &BTreeMap<String, String>) -> HostFacts {
         kernel,
         architecture: label(names::ARCHITECTURE).and_then(word),
         cpu_level: level,
+        // That there is no such label says nothing: which features become labels is configured.
+        cpu_features: (label(names::NFD_AVX) == Some("true")).then(|| [AVX.to_owned()].into()),
         // `false` also stands for permissive, so only `true` is a fact.
         selinux: (label(names::NFD_SELINUX) == Some("true")).then_some(Selinux::Enforcing),
         ..HostFacts::default()
@@ -177,6 +185,10 @@ pub fn class(facts: &HostFacts) -> Vec<String> {
         show(facts.show(HostFact::ProcCgroups)),
         show(facts.show(HostFact::Modules)),
         settings(facts),
+        show(facts.show(HostFact::CpuFeatures)),
+        show(facts.aarch32.map(|on| on.to_string())),
+        show(facts.signed_modules.map(|on| on.to_string())),
+        show(facts.iptables.map(|variant| variant.to_string())),
     ]
 }
 
@@ -327,6 +339,34 @@ mod tests {
             observed.sources.get(&HostFact::Cuda),
             Some(&Source::GpuLabels)
         );
+    }
+
+    #[test]
+    fn names_and_labels_tell_a_little_of_the_machine() {
+        let pages = |kernel: &str| {
+            let status = info(
+                "Debian GNU/Linux 12 (bookworm)",
+                kernel,
+                "containerd://1.7.15",
+                "linux",
+            );
+            node(status, json!({})).facts.page_size
+        };
+        assert_eq!(pages("6.6.28+rpt-rpi-2712"), Some(16_384));
+        assert_eq!(pages("6.6.28+rpt-rpi-v8"), None);
+        let features = |labels: serde_json::Value| {
+            let status = info(
+                "Ubuntu 24.04.3 LTS",
+                "6.8.0-84-generic",
+                "containerd://1.7.27",
+                "linux",
+            );
+            node(status, labels).facts.show(HostFact::CpuFeatures)
+        };
+        let avx = json!({"feature.node.kubernetes.io/cpu-cpuid.AVX": "true"});
+        assert_eq!(features(avx).as_deref(), Some("avx"));
+        let other = json!({"feature.node.kubernetes.io/cpu-cpuid.AESNI": "true"});
+        assert_eq!(features(other), None);
     }
 
     #[test]

@@ -236,13 +236,36 @@ impl NativeImage {
     }
 }
 
-/// The two tables of packet filters in Linux.
+/// The two kinds of tables of packet filters in Linux.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Iptables {
     /// Those of `ip_tables`: iptables before 1.8, or its legacy variant.
     Legacy,
     /// Those of `nf_tables`.
     Nft,
+}
+
+impl Iptables {
+    /// The name that iptables itself gives the variant.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Nft => "nft",
+        }
+    }
+
+    /// The variant of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        [Self::Legacy, Self::Nft]
+            .into_iter()
+            .find(|it| it.as_str() == name)
+    }
+}
+
+impl fmt::Display for Iptables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Files {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::distribution::Distribution;
+use crate::files::Iptables;
 use crate::version::{DottedVersion, KernelVersion};
 
 /// Name of a class of nodes: the name of its HostProfile.
@@ -43,6 +44,8 @@ pub struct HostFacts {
     pub architecture: Option<String>,
     /// Level of x86-64, 1 to 4. Meaningless on other architectures; nobody tells it of Windows.
     pub cpu_level: Option<u8>,
+    /// Which CPU features that rules ask for every CPU has, in the kernel's names: `avx`. Only on amd64 and arm64.
+    pub cpu_features: Option<BTreeSet<String>>,
     /// Version of the cgroup hierarchy, 1 or 2.
     pub cgroup: Option<u8>,
     /// State of SELinux.
@@ -73,10 +76,16 @@ pub struct HostFacts {
     pub fips: Option<bool>,
     /// Whether an amd64 kernel runs 32-bit programs.
     pub ia32: Option<bool>,
+    /// Whether an arm64 host runs 32-bit programs: its CPUs and its kernel have to.
+    pub aarch32: Option<bool>,
     /// Whether the kernel tells its own types (BTF).
     pub btf: Option<bool>,
     /// Kernel modules that are loaded or can be.
     pub modules: Option<BTreeSet<String>>,
+    /// Whether the kernel takes signed modules only.
+    pub signed_modules: Option<bool>,
+    /// In which tables the packet filters of the host itself are, if all of them are in one kind.
+    pub iptables: Option<Iptables>,
     /// Settings of the kernel, by their names with dots. One that is not here is not known.
     pub sysctls: BTreeMap<String, String>,
 }
@@ -87,6 +96,9 @@ impl HostFacts {
         let Some(os) = &self.os else {
             let is_linux = self.cgroup.is_some()
                 || self.cpu_level.is_some()
+                || self.aarch32.is_some()
+                || self.iptables.is_some()
+                || self.signed_modules.is_some()
                 || self.selinux.is_some()
                 || self.apparmor.is_some()
                 || self.vsyscall.is_some()
@@ -115,6 +127,15 @@ impl HostFacts {
         missing.map(|(fact, _)| fact).collect()
     }
 }
+
+/// The features of CPUs that rules ask for, in the kernel's names: AVX, and what the official image of MongoDB takes for
+/// signs of ARMv8.2 (its docker-entrypoint.sh).
+pub const CPU_FEATURES: [&str; 9] = [
+    AVX, "asimddp", "dcpop", "fphp", "sha3", "sha512", "sm3", "sm4", "sve",
+];
+
+/// That of them which CPUs of amd64 have.
+pub const AVX: &str = "avx";
 
 /// `os` of a Windows host, and of a Windows image.
 pub(crate) const WINDOWS: &str = "windows";
@@ -188,6 +209,8 @@ pub enum HostFact {
     Architecture,
     /// Level of x86-64.
     CpuLevel,
+    /// Features of the CPU.
+    CpuFeatures,
     /// Version of the cgroup hierarchy.
     Cgroup,
     /// State of SELinux.
@@ -218,22 +241,29 @@ pub enum HostFact {
     Fips,
     /// 32-bit programs on amd64.
     Ia32,
+    /// 32-bit programs on arm64.
+    Aarch32,
     /// Types of the kernel.
     Btf,
     /// Kernel modules.
     Modules,
+    /// Signatures of kernel modules.
+    SignedModules,
+    /// Tables of the host's packet filters.
+    Iptables,
     /// Settings of the kernel.
     Sysctls,
 }
 
 impl HostFact {
     /// Every fact, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Os,
         Self::OsVersion,
         Self::Kernel,
         Self::Architecture,
         Self::CpuLevel,
+        Self::CpuFeatures,
         Self::Cgroup,
         Self::Selinux,
         Self::Runtime,
@@ -249,8 +279,11 @@ impl HostFact {
         Self::ProcCgroups,
         Self::Fips,
         Self::Ia32,
+        Self::Aarch32,
         Self::Btf,
         Self::Modules,
+        Self::SignedModules,
+        Self::Iptables,
         Self::Sysctls,
     ];
 
@@ -262,6 +295,7 @@ impl HostFact {
             Self::Kernel => "kernel",
             Self::Architecture => "architecture",
             Self::CpuLevel => "cpuLevel",
+            Self::CpuFeatures => "cpuFeatures",
             Self::Cgroup => "cgroup",
             Self::Selinux => "selinux",
             Self::Runtime => "runtime",
@@ -277,8 +311,11 @@ impl HostFact {
             Self::ProcCgroups => "procCgroups",
             Self::Fips => "fips",
             Self::Ia32 => "ia32",
+            Self::Aarch32 => "aarch32",
             Self::Btf => "btf",
             Self::Modules => "modules",
+            Self::SignedModules => "signedModules",
+            Self::Iptables => "iptables",
             Self::Sysctls => "sysctls",
         }
     }
@@ -286,7 +323,7 @@ impl HostFact {
     /// How to supply the fact when it is missing, for the fix of HF904.
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::CpuLevel => {
+            Self::CpuLevel | Self::CpuFeatures => {
                 "run the node agent (agent.enabled=true) or node-feature-discovery, or state it in spec.overrides of the NodeProfile"
             }
             Self::NvidiaDriver | Self::Cuda | Self::ComputeCapability => {
@@ -312,8 +349,11 @@ impl HostFact {
             | Self::ProcCgroups
             | Self::Fips
             | Self::Ia32
+            | Self::Aarch32
             | Self::Btf
             | Self::Modules
+            | Self::SignedModules
+            | Self::Iptables
             | Self::Sysctls => {
                 "run the node agent (agent.enabled=true), which reads it, or state it in spec.overrides of the NodeProfile"
             }

@@ -1,4 +1,5 @@
-//! The facts of the machine that this runs on: procfs, sysfs and a few files, read and nothing else. No Kubernetes, no
+//! The facts of the machine that this runs on: procfs, sysfs and a few files, read and nothing else (and on arm64 one
+//! question to the kernel, which changes nothing). No Kubernetes, no
 //! rights needed.
 //!
 //! What cannot be read is not known: no fact is ever a default. Inside a container what the kernel tells is the host's already;
@@ -7,25 +8,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hostfit_engine::host::{HostFacts, Selinux, Vsyscall};
 use hostfit_engine::os_release;
 use hostfit_engine::version::{DottedVersion, KernelVersion};
+use nix::errno::Errno;
+use nix::sys::personality::{self, Persona};
 
 mod cpu;
+mod modules;
 
 /// Settings of the kernel that rules ask for.
-const SYSCTLS: [&str; 5] = [
+const SYSCTLS: [&str; 6] = [
+    "fs.nr_open",
     "kernel.apparmor_restrict_unprivileged_userns",
     "kernel.io_uring_disabled",
     "kernel.unprivileged_userns_clone",
     "user.max_user_namespaces",
     "vm.max_map_count",
 ];
-/// Modules that rules ask for.
-const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
-
 /// The first kernel that obeys `ia32_emulation=`. Older ones pass over it, but for those of Red Hat, who may have it back.
 const OBEYS_IA32: &str = "6.7";
 
@@ -68,6 +70,11 @@ impl Machine {
         }
     }
 
+    /// Whether it is the machine that this runs on, and not files of another one.
+    fn is_this_one(&self) -> bool {
+        self.proc.is_some() || self.root == Path::new("/")
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         let elsewhere = [("proc/", &self.proc), ("sys/", &self.sys)];
         let mut found = elsewhere
@@ -105,6 +112,9 @@ impl Machine {
                 .text("proc/cpuinfo")
                 .filter(|_| is_amd64)
                 .and_then(|text| cpu::level(&text)),
+            cpu_features: self
+                .text("proc/cpuinfo")
+                .and_then(|text| cpu::features(&text)),
             cgroup: self.cgroup(),
             selinux: self.selinux(),
             apparmor: self.apparmor(),
@@ -117,10 +127,15 @@ impl Machine {
             ia32: is_amd64
                 .then(|| self.ia32(release, config.as_deref()))
                 .flatten(),
+            aarch32: (architecture == Some("arm64"))
+                .then(|| self.aarch32(config.as_deref()))
+                .flatten(),
             btf: self
                 .exists("sys/kernel")
                 .then(|| self.exists("sys/kernel/btf/vmlinux")),
             modules: release.and_then(|release| self.modules(release)),
+            signed_modules: self.signed_modules(config.as_deref()),
+            iptables: release.and_then(|release| self.iptables(release)),
             sysctls: self.sysctls(),
             seccomp_default: self.seccomp_default(),
             nvidia_driver: self.nvidia_driver(),
@@ -240,42 +255,13 @@ impl Machine {
         Some(built && !is("CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y"))
     }
 
-    /// Of the modules that rules ask for those that are loaded, built in or lie ready. `None` if none of the lists can be
-    /// read.
-    fn modules(&self, release: &str) -> Option<BTreeSet<String>> {
-        let loaded = self.text("proc/modules");
-        let lists = ["modules.builtin", "modules.dep"].map(|list| {
-            let places = ["usr/lib/modules", "lib/modules"];
-            places
-                .iter()
-                .find_map(|place| self.text(&format!("{place}/{release}/{list}")))
-        });
-        // What is loaded tells nothing of what could be.
-        if lists.iter().all(Option::is_none) {
-            return None;
+    /// A kernel without `CONFIG_COMPAT` runs none, whatever the CPU. Of one with it only this machine's can be asked.
+    fn aarch32(&self, config: Option<&str>) -> Option<bool> {
+        let is_built = config.map(|config| config.lines().any(|line| line == "CONFIG_COMPAT=y"));
+        match is_built {
+            Some(false) => Some(false),
+            Some(true) | None => self.is_this_one().then(runs_aarch32).flatten(),
         }
-        let name = |path: &str| {
-            let file = path.split(':').next().unwrap_or(path);
-            let file = file.rsplit('/').next().unwrap_or(file);
-            file.split(".ko").next().unwrap_or(file).replace('-', "_")
-        };
-        let loaded = loaded.iter().flat_map(|text| text.lines());
-        let loaded = loaded
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned);
-        let ready = lists
-            .iter()
-            .flatten()
-            .flat_map(|text| text.lines())
-            .map(name);
-        let all: BTreeSet<String> = loaded.chain(ready).collect();
-        Some(
-            MODULES
-                .iter()
-                .filter(|it| all.contains(**it))
-                .map(|it| (*it).to_owned())
-                .collect(),
-        )
     }
 
     fn sysctls(&self) -> BTreeMap<String, String> {
@@ -313,6 +299,17 @@ impl Machine {
             .find(|word| word.contains('.') && word.parse::<DottedVersion>().is_ok())?
             .parse()
             .ok()
+    }
+}
+
+/// Whether this machine runs 32-bit programs of ARM: since 4.7 its kernel lets a program be one only where its CPUs can.
+fn runs_aarch32() -> Option<bool> {
+    const LINUX32: i32 = 8;
+    match personality::set(Persona::from_bits_retain(LINUX32)) {
+        Ok(before) => personality::set(before).ok().map(|_| true),
+        Err(Errno::EINVAL) => Some(false),
+        // A filter of system calls may forbid the question.
+        Err(_) => None,
     }
 }
 

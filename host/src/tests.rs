@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use hostfit_engine::files::Iptables;
+
 use super::*;
 
 /// A root made of files, gone when the test ends.
@@ -94,6 +96,7 @@ fn a_machine_tells_what_rules_ask_for() {
     assert_eq!(list(facts.modules.unwrap()), "ip_tables nf_tables");
     assert_eq!(facts.sysctls["vm.max_map_count"], "65530");
     assert_eq!(facts.sysctls.len(), 2);
+    assert_eq!(facts.signed_modules, Some(false));
     if facts.architecture.as_deref() == Some("amd64") {
         assert_eq!(facts.cpu_level, Some(1));
         assert_eq!(facts.vsyscall, Some(Vsyscall::Xonly));
@@ -221,4 +224,51 @@ fn a_kernel_tells_its_own_settings() {
     assert_eq!(root.facts().ia32, is_amd64.then_some(false));
     fs::write(&path, b"not packed").unwrap();
     assert_eq!(root.facts().ia32, is_amd64.then_some(true));
+}
+
+#[test]
+fn signatures_of_modules_are_demanded_by_a_setting_a_lockdown_or_the_kernel_itself() {
+    let signed = |name: &str, files: &[(&str, &str)]| {
+        let root = Root::new(&format!("signed-{name}"), files);
+        root.facts().signed_modules
+    };
+    const SETTING: &str = "sys/module/module/parameters/sig_enforce";
+    const LOCKDOWN: &str = "sys/kernel/security/lockdown";
+    assert_eq!(signed("on", &[(SETTING, "Y\n")]), Some(true));
+    assert_eq!(signed("off", &[(SETTING, "N\n")]), Some(false));
+    let open = (LOCKDOWN, "[none] integrity confidentiality\n");
+    assert_eq!(signed("open", &[(SETTING, "N\n"), open]), Some(false));
+    let locked = (LOCKDOWN, "none [integrity] confidentiality\n");
+    assert_eq!(signed("locked", &[(SETTING, "N\n"), locked]), Some(true));
+    let built = [
+        ("proc/sys/kernel/osrelease", "6.12.9\n"),
+        ("boot/config-6.12.9", "CONFIG_MODULE_SIG_FORCE=y\n"),
+    ];
+    assert_eq!(signed("built", &built), Some(true));
+    assert_eq!(signed("without", &[("sys/module/x", "")]), Some(false));
+    assert_eq!(signed("hidden", &[]), None);
+}
+
+#[test]
+fn packet_filters_are_where_alone_there_can_be_some() {
+    let filters = |name: &str, loaded: &str, built_in: &str| {
+        let list = "lib/modules/6.1.0/modules.builtin";
+        let files = [
+            ("proc/sys/kernel/osrelease", "6.1.0\n"),
+            ("proc/modules", loaded),
+            (list, built_in),
+        ];
+        Root::new(&format!("filters-{name}"), &files)
+            .facts()
+            .iptables
+    };
+    const LEGACY: &str = "ip_tables 1 1 iptable_nat, Live\niptable_nat 1 0 - Live\n";
+    const NFT: &str = "nf_tables 1 0 - Live\n";
+    assert_eq!(filters("legacy", LEGACY, ""), Some(Iptables::Legacy));
+    assert_eq!(filters("nft", NFT, "kernel/x.ko\n"), Some(Iptables::Nft));
+    assert_eq!(filters("both", &format!("{LEGACY}{NFT}"), ""), None);
+    assert_eq!(filters("none", "overlay 1 0 - Live\n", ""), None);
+    // What is built in may hold rules as well.
+    let built_in = "kernel/net/netfilter/nf_tables.ko\n";
+    assert_eq!(filters("built-in", LEGACY, built_in), None);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::host::{HostFacts, Selinux, Vsyscall};
+use hostfit_engine::host::{CPU_FEATURES, HostFacts, Selinux, Vsyscall};
 use hostfit_engine::os_release;
 use hostfit_engine::version::KernelVersion;
 use kube::{CustomResource, ResourceExt};
@@ -69,11 +69,12 @@ const OS_RELEASE: &str = "system.osrelease";
 
 /// Every kernel that runs containers has it: a list without it is not the whole list.
 const ALWAYS: &str = "NET";
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 13] = [
     ALWAYS,
     "ARM64_4K_PAGES",
     "ARM64_16K_PAGES",
     "ARM64_64K_PAGES",
+    "COMPAT",
     "DEBUG_INFO_BTF",
     "IA32_EMULATION",
     "X86_VSYSCALL_EMULATION",
@@ -81,6 +82,7 @@ const OPTIONS: [&str; 11] = [
     "IP_NF_IPTABLES",
     "IP_NF_NAT",
     "NF_TABLES",
+    "MODULE_SIG_FORCE",
 ];
 /// Modules that rules ask for, and the options that build them.
 const MODULES: [(&str, &str); 3] = [
@@ -153,7 +155,9 @@ impl NodeFeature {
 }
 
 fn is_cpu_flag(name: &str) -> bool {
-    name.starts_with("X86_64_V") || LEVELS.iter().any(|(_, flags)| flags.contains(&name))
+    name.starts_with("X86_64_V")
+        || feature(name).is_some()
+        || LEVELS.iter().any(|(_, flags)| flags.contains(&name))
 }
 
 /// The facts that all objects of one node tell. What of them speaks first, of the same, is the one with the node's name.
@@ -182,15 +186,20 @@ pub(super) fn facts(all: &[&NodeFeature], kernel: Option<&KernelVersion>) -> Hos
     let told_kernel = value(VERSION, "full").and_then(|text| text.parse().ok());
     let os = os(&value).map(|os| os_image::canonical(os, told_kernel.as_ref().or(kernel)));
     let is_amd64 = level(&flag).is_some();
+    let is_arm64 = page_size(&option).is_some();
     HostFacts {
         os,
         kernel: told_kernel,
         cpu_level: level(&flag),
+        cpu_features: cpu_features(&all, is_amd64 || is_arm64),
         // `false` also stands for permissive, so only `true` is a fact.
         selinux: (value(SELINUX, "enabled") == Some("true")).then_some(Selinux::Enforcing),
         apparmor: never("SECURITY_APPARMOR").then_some(false),
         vsyscall: (is_amd64 && never("X86_VSYSCALL_EMULATION")).then_some(Vsyscall::None),
         ia32: (is_amd64 && never("IA32_EMULATION")).then_some(false),
+        aarch32: (is_arm64 && never("COMPAT")).then_some(false),
+        // Not forced by how it was built, it may be so by its command line.
+        signed_modules: (option("MODULE_SIG_FORCE") == Some("y")).then_some(true),
         btf: is_whole.then(|| option("DEBUG_INFO_BTF") == Some("y")),
         page_size: page_size(&option),
         modules: is_whole.then(|| modules(&option, &flag)).flatten(),
@@ -221,6 +230,23 @@ fn level(flag: &impl Fn(&str, &str) -> bool) -> Option<u8> {
             .last()
             .map(|(level, _)| *level)
     })
+}
+
+/// A feature that rules ask for, in the kernel's names, by that of node-feature-discovery: the kernel's in capitals.
+fn feature(name: &str) -> Option<&'static str> {
+    let mut asked = CPU_FEATURES.iter();
+    asked.find(|it| it.eq_ignore_ascii_case(name)).copied()
+}
+
+/// Those of them that are there, if flags of a CPU are told at all.
+fn cpu_features(all: &[&NodeFeature], has_some: bool) -> Option<BTreeSet<String>> {
+    let flags = all
+        .iter()
+        .filter_map(|it| it.spec.features.flags.get(CPUID));
+    let names: Vec<_> = flags.flat_map(|flags| flags.elements.keys()).collect();
+    let is_told = has_some && !names.is_empty();
+    let features = names.into_iter().filter_map(|name| feature(name));
+    is_told.then(|| features.map(str::to_owned).collect())
 }
 
 fn page_size<'a>(option: &impl Fn(&str) -> Option<&'a str>) -> Option<u32> {
@@ -256,6 +282,7 @@ fn modules<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hostfit_engine::host::HostFact;
     use serde_json::{Value, json};
 
     fn feature(name: &str, flags: Value, attributes: Value) -> NodeFeature {
@@ -340,6 +367,26 @@ mod tests {
         assert_eq!(ready.modules, None, "nf_tables may lie ready");
         assert_eq!(ready.btf, Some(false));
         assert_eq!(ready.vsyscall, None, "it is no amd64");
+    }
+
+    #[test]
+    fn features_of_the_cpu_and_what_the_kernel_was_built_without_are_told() {
+        let told = |names: &[&str], config: Value| {
+            let config = json!({"kernel.config": config});
+            of(&feature("n", json!({"cpu.cpuid": flags(names)}), config))
+        };
+        let features = |facts: &HostFacts| facts.show(HostFact::CpuFeatures);
+        let with = told(&["SSE2", "AVX", "AVX2"], json!({"NET": "y"}));
+        assert_eq!(features(&with).as_deref(), Some("avx"));
+        assert_eq!((with.aarch32, with.signed_modules), (None, None));
+        let without = told(&["SSE2"], json!({}));
+        assert_eq!(features(&without).as_deref(), Some(""));
+        let arm = json!({"NET": "y", "ARM64_64K_PAGES": "y", "MODULE_SIG_FORCE": "y"});
+        let arm = told(&["FPHP", "ASIMDDP", "AES"], arm);
+        assert_eq!(features(&arm).as_deref(), Some("asimddp fphp"));
+        assert_eq!((arm.aarch32, arm.signed_modules), (Some(false), Some(true)));
+        let compatible = json!({"NET": "y", "ARM64_4K_PAGES": "y", "COMPAT": "y"});
+        assert_eq!(told(&["FPHP"], compatible).aarch32, None);
     }
 
     #[track_caller]

@@ -25,7 +25,8 @@ pub struct MatrixRule {
     pub image: BTreeMap<String, Value>,
     /// Facts of the host: profiles (names of HostProfiles), os, osVersion, kernel, architecture, cpuLevel, cgroup, selinux,
     /// runtime, kubelet, nvidiaDriver, cuda, computeCapability, libseccomp, vsyscall, apparmor, seccompDefault, pageSize,
-    /// procCgroups, fips, ia32, btf, modules, sysctls. Versions and levels are ranges. A list holds alternatives.
+    /// procCgroups, fips, ia32, aarch32, btf, modules, signedModules, iptables, cpuFeatures, sysctls. Versions and levels are
+    /// ranges. A list holds alternatives.
     #[serde(default)]
     #[schemars(schema_with = "facts_selector")]
     pub host: BTreeMap<String, Value>,

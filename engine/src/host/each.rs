@@ -14,6 +14,7 @@ impl HostFacts {
             HostFact::Kernel => self.kernel.is_some(),
             HostFact::Architecture => self.architecture.is_some(),
             HostFact::CpuLevel => self.cpu_level.is_some(),
+            HostFact::CpuFeatures => self.cpu_features.is_some(),
             HostFact::Cgroup => self.cgroup.is_some(),
             HostFact::Selinux => self.selinux.is_some(),
             HostFact::Runtime => self.runtime.is_some(),
@@ -29,8 +30,11 @@ impl HostFacts {
             HostFact::ProcCgroups => self.proc_cgroups.is_some(),
             HostFact::Fips => self.fips.is_some(),
             HostFact::Ia32 => self.ia32.is_some(),
+            HostFact::Aarch32 => self.aarch32.is_some(),
             HostFact::Btf => self.btf.is_some(),
             HostFact::Modules => self.modules.is_some(),
+            HostFact::SignedModules => self.signed_modules.is_some(),
+            HostFact::Iptables => self.iptables.is_some(),
             HostFact::Sysctls => !self.sysctls.is_empty(),
         }
     }
@@ -54,6 +58,7 @@ impl HostFacts {
             HostFact::Kernel => self.kernel.clone_from(&from.kernel),
             HostFact::Architecture => self.architecture.clone_from(&from.architecture),
             HostFact::CpuLevel => self.cpu_level = from.cpu_level,
+            HostFact::CpuFeatures => self.cpu_features.clone_from(&from.cpu_features),
             HostFact::Cgroup => self.cgroup = from.cgroup,
             HostFact::Selinux => self.selinux = from.selinux,
             HostFact::Runtime => self.runtime.clone_from(&from.runtime),
@@ -71,8 +76,11 @@ impl HostFacts {
             HostFact::ProcCgroups => self.proc_cgroups.clone_from(&from.proc_cgroups),
             HostFact::Fips => self.fips = from.fips,
             HostFact::Ia32 => self.ia32 = from.ia32,
+            HostFact::Aarch32 => self.aarch32 = from.aarch32,
             HostFact::Btf => self.btf = from.btf,
             HostFact::Modules => self.modules.clone_from(&from.modules),
+            HostFact::SignedModules => self.signed_modules = from.signed_modules,
+            HostFact::Iptables => self.iptables = from.iptables,
             HostFact::Sysctls => self.sysctls.clone_from(&from.sysctls),
         }
     }
@@ -109,6 +117,7 @@ impl HostFacts {
             HostFact::Kernel => text(&self.kernel),
             HostFact::Architecture => text(&self.architecture),
             HostFact::CpuLevel => text(&self.cpu_level),
+            HostFact::CpuFeatures => list(&self.cpu_features),
             HostFact::Cgroup => text(&self.cgroup),
             HostFact::Selinux => text(&self.selinux),
             HostFact::Runtime => text(&self.runtime),
@@ -124,8 +133,11 @@ impl HostFacts {
             HostFact::ProcCgroups => list(&self.proc_cgroups),
             HostFact::Fips => text(&self.fips),
             HostFact::Ia32 => text(&self.ia32),
+            HostFact::Aarch32 => text(&self.aarch32),
             HostFact::Btf => text(&self.btf),
             HostFact::Modules => list(&self.modules),
+            HostFact::SignedModules => text(&self.signed_modules),
+            HostFact::Iptables => text(&self.iptables),
             HostFact::Sysctls => {
                 let pairs = self.sysctls.iter();
                 let pairs: Vec<_> = pairs
@@ -139,7 +151,8 @@ impl HostFacts {
     /// The facts that can be told of such a host and that rules may ask for.
     pub fn askable(&self) -> Vec<HostFact> {
         let is_windows = self.os_family() == Some(WINDOWS);
-        let is_amd64 = self.architecture.as_deref().is_none_or(|it| it == "amd64");
+        let may_be = |name| self.architecture.as_deref().is_none_or(|it| it == name);
+        let (is_amd64, is_arm64) = (may_be("amd64"), may_be("arm64"));
         let gpu = [
             HostFact::NvidiaDriver,
             HostFact::Cuda,
@@ -154,8 +167,12 @@ impl HostFacts {
             | HostFact::Kubelet => true,
             HostFact::NvidiaDriver | HostFact::Cuda | HostFact::ComputeCapability => has_gpu,
             HostFact::CpuLevel | HostFact::Vsyscall | HostFact::Ia32 => is_amd64 && !is_windows,
-            // Rules use it where somebody tells it, and do not miss it.
-            HostFact::Libseccomp => self.libseccomp.is_some(),
+            HostFact::CpuFeatures => (is_amd64 || is_arm64) && !is_windows,
+            HostFact::Aarch32 => is_arm64 && !is_windows,
+            // Rules use these where somebody tells them, and do not miss them.
+            HostFact::Libseccomp | HostFact::SignedModules | HostFact::Iptables => {
+                self.knows(*fact)
+            }
             HostFact::Kernel
             | HostFact::Cgroup
             | HostFact::Selinux
@@ -175,6 +192,7 @@ impl HostFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Iptables;
     use crate::host::{Runtime, Selinux, Vsyscall};
 
     fn complete() -> HostFacts {
@@ -183,6 +201,7 @@ mod tests {
             kernel: "5.14.0-427.el9_4.x86_64".parse().ok(),
             architecture: Some("amd64".to_owned()),
             cpu_level: Some(3),
+            cpu_features: Some(["avx".to_owned()].into()),
             cgroup: Some(2),
             selinux: Some(Selinux::Enforcing),
             runtime: Some(Runtime {
@@ -201,8 +220,11 @@ mod tests {
             proc_cgroups: Some(["cpu".to_owned(), "memory".to_owned()].into()),
             fips: Some(false),
             ia32: Some(true),
+            aarch32: Some(false),
             btf: Some(true),
             modules: Some(["nf_tables".to_owned()].into()),
+            signed_modules: Some(true),
+            iptables: Some(Iptables::Nft),
             sysctls: [("vm.max_map_count".to_owned(), "65530".to_owned())].into(),
         }
     }
@@ -245,16 +267,20 @@ mod tests {
             change(&mut facts);
             facts.askable().len()
         };
-        assert_eq!(count(|_| {}), HostFact::ALL.len());
-        assert_eq!(count(|facts| facts.cpu_level = None), HostFact::ALL.len());
-        assert_eq!(count(|facts| facts.libseccomp = None), 22);
-        assert_eq!(count(|facts| facts.architecture = Some("arm64".into())), 20);
+        // Whether an arm64 host runs 32-bit programs is no question to one of amd64.
+        assert_eq!(count(|_| {}), HostFact::ALL.len() - 1);
+        assert_eq!(count(|facts| facts.architecture = None), 27);
+        assert_eq!(count(|facts| facts.cpu_level = None), 26);
+        assert_eq!(count(|facts| facts.libseccomp = None), 25);
+        assert_eq!(count(|facts| facts.iptables = None), 25);
+        assert_eq!(count(|facts| facts.architecture = Some("arm64".into())), 24);
+        assert_eq!(count(|facts| facts.architecture = Some("s390x".into())), 22);
         let no_gpu = |facts: &mut HostFacts| {
             facts.nvidia_driver = None;
             facts.cuda = None;
             facts.compute_capability = None;
         };
-        assert_eq!(count(no_gpu), 20);
+        assert_eq!(count(no_gpu), 23);
         let windows = HostFacts {
             os: Some(Distribution::new("windows", "10.0.20348")),
             ..HostFacts::default()

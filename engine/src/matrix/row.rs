@@ -300,11 +300,15 @@ fn is_version(fact: HostFact) -> bool {
         | HostFact::Vsyscall
         | HostFact::Apparmor
         | HostFact::SeccompDefault
+        | HostFact::CpuFeatures
         | HostFact::ProcCgroups
         | HostFact::Fips
         | HostFact::Ia32
+        | HostFact::Aarch32
         | HostFact::Btf
         | HostFact::Modules
+        | HostFact::SignedModules
+        | HostFact::Iptables
         | HostFact::Sysctls => false,
     }
 }
@@ -349,6 +353,7 @@ fn host_matches(selector: HostSelector, any: &[Pattern], cell: &Cell<'_>) -> Res
         HostFact::Kernel => version(facts.kernel.as_ref().map(|kernel| kernel.dotted())),
         HostFact::Architecture => text(facts.architecture.clone()),
         HostFact::CpuLevel => number(facts.cpu_level.map(u32::from)),
+        HostFact::CpuFeatures => facts.cpu_features.as_ref().map(several),
         HostFact::Cgroup => number(facts.cgroup.map(u32::from)),
         HostFact::Selinux => text(facts.selinux.map(|selinux| selinux.to_string())),
         HostFact::Runtime => text(facts.runtime.as_ref().map(|runtime| runtime.to_string())),
@@ -364,8 +369,11 @@ fn host_matches(selector: HostSelector, any: &[Pattern], cell: &Cell<'_>) -> Res
         HostFact::ProcCgroups => facts.proc_cgroups.as_ref().map(several),
         HostFact::Fips => truth(facts.fips),
         HostFact::Ia32 => truth(facts.ia32),
+        HostFact::Aarch32 => truth(facts.aarch32),
         HostFact::Btf => truth(facts.btf),
         HostFact::Modules => facts.modules.as_ref().map(several),
+        HostFact::SignedModules => truth(facts.signed_modules),
+        HostFact::Iptables => text(facts.iptables.map(|it| it.to_string())),
         HostFact::Sysctls => (!facts.sysctls.is_empty()).then(|| {
             let pairs = facts.sysctls.iter();
             let pairs: BTreeSet<_> = pairs
