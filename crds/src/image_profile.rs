@@ -17,6 +17,7 @@ use crate::Condition;
 mod config;
 mod files;
 mod kept;
+mod program;
 
 pub use config::ConfigProfile;
 pub use files::FilesProfile;
@@ -285,7 +286,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use hostfit_engine::distribution::Distribution;
-    use hostfit_engine::files::{Files, Go, Libc, LibcKind, Program, Seen};
+    use hostfit_engine::files::{Files, Go, KernelModule, Libc, LibcKind, Program, Seen};
     use hostfit_engine::image::Start;
     use hostfit_engine::package::{Family, PackageVersion};
     use kube::CustomResourceExt as _;
@@ -349,7 +350,15 @@ mod tests {
                 needs: vec![long(); 100],
                 ..Program::default()
             }),
-            kernel_module: Some(seen()),
+            kernel_modules: (0..16)
+                .map(|number| {
+                    let module = KernelModule {
+                        path: long(),
+                        is_signed: Some(true),
+                    };
+                    (format!("{number}{}", long()), module)
+                })
+                .collect(),
             java: Some(seen()),
             crypto_policy: Some(seen()),
             ebpf: Some(Seen::new((), long())),

@@ -48,8 +48,8 @@ pub struct Files {
     pub executable_stack: Option<Seen<()>>,
     /// An object that needs the kernel's own type information (BTF) to be loaded.
     pub ebpf: Option<Seen<()>>,
-    /// A kernel module, with the release of the kernel that it was built for.
-    pub kernel_module: Option<Seen<String>>,
+    /// Kernel modules, by the release of the kernel that they were built for.
+    pub kernel_modules: BTreeMap<String, KernelModule>,
     /// jemalloc with its page size compiled in.
     pub jemalloc: Option<Seen<()>>,
     /// A program that makes user namespaces of its own: a browser's sandbox, bubblewrap, rootless builders.
@@ -58,6 +58,10 @@ pub struct Files {
     pub iptables: Option<Seen<Iptables>>,
     /// Version of the Java runtime, as its `release` file tells.
     pub java: Option<Seen<String>>,
+    /// The major release of CUDA whose runtime library it holds; the newest of several.
+    pub cuda_runtime: Option<Seen<u64>>,
+    /// The library that lets an older driver run a newer CUDA.
+    pub cuda_compat: Option<Seen<()>>,
     /// The crypto policy that its libraries follow: `DEFAULT`, `FIPS`, …
     pub crypto_policy: Option<Seen<String>>,
     /// Packages that rules ask for, by their names.
@@ -141,6 +145,22 @@ impl Libc {
     }
 }
 
+/// A kernel module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelModule {
+    /// Its path; of several for the same kernel one without a signature, if there is one.
+    pub path: String,
+    /// Whether it ends in a signature. Of a compressed one that is not known.
+    pub is_signed: Option<bool>,
+}
+
+impl KernelModule {
+    /// The module as evidence.
+    pub fn evidence(&self) -> Evidence {
+        Evidence::new(Strength::File, &self.path)
+    }
+}
+
 /// The program that starts, or what interprets the script that does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Program {
@@ -166,6 +186,10 @@ pub struct Program {
     pub native_image: Option<NativeImage>,
     /// Libraries that it needs, those that rules ask for.
     pub needs: Vec<String>,
+    /// eBPF code stands within it that is fitted to the kernel's types as it is loaded.
+    pub holds_ebpf: bool,
+    /// Its file gives it the capability to open low ports.
+    pub binds_low_ports: bool,
     /// It is systemd or another name of it.
     pub is_systemd: bool,
     /// The image's default arguments name it, not its entrypoint: those of a pod stand in its place.

@@ -61,7 +61,7 @@ codes! {
     /// The page of old system calls is not there.
     HF203: "the image calls the vsyscall page, and the host has none",
     /// systemd expects a newer kernel.
-    HF204: "the kernel is too old for the image's systemd",
+    HF204: "the kernel is too old for what the image starts",
     /// eBPF code without the kernel's types.
     HF205: "the image's eBPF code needs the kernel's types (BTF)",
     /// A kernel module for another kernel.

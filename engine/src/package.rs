@@ -17,16 +17,56 @@ pub enum Family {
 }
 
 /// The packages whose versions are read from an image: those that rules ask for, and the C libraries.
-pub const READ: [&str; 9] = [
+pub const READ: [&str; 28] = [
     "coreutils",
     "coreutils-single",
     "glibc",
+    "java-1.8.0-amazon-corretto",
+    "java-1.8.0-openjdk-headless",
+    "java-11-amazon-corretto-headless",
+    "java-11-openjdk-headless",
+    "java-17-amazon-corretto-headless",
+    "java-17-openjdk-headless",
+    "java-21-amazon-corretto-headless",
+    "java-21-openjdk-headless",
     "libc6",
     "libselinux",
     "libselinux1",
+    "mongodb-enterprise-server",
+    "mongodb-org-server",
     "musl",
+    "openjdk-11-jre-headless",
+    "openjdk-17-jre-headless",
+    "openjdk-21-jre-headless",
+    "openjdk-8-jre-headless",
+    "openjdk11-jre-headless",
+    "openjdk17-jre-headless",
+    "openjdk21-jre-headless",
+    "openjdk8-jre-base",
     "openssl-fips-provider",
+    "percona-server-mongodb-server",
     "systemd",
+];
+
+/// Of these the packages of HotSpot, of which some have no `release` file: those of Debian, RHEL, Alpine and Amazon, the
+/// newest first.
+pub const JAVA: [&str; 16] = [
+    "openjdk-21-jre-headless",
+    "openjdk-17-jre-headless",
+    "openjdk-11-jre-headless",
+    "openjdk-8-jre-headless",
+    "java-21-openjdk-headless",
+    "java-17-openjdk-headless",
+    "java-11-openjdk-headless",
+    "java-1.8.0-openjdk-headless",
+    "openjdk21-jre-headless",
+    "openjdk17-jre-headless",
+    "openjdk11-jre-headless",
+    "openjdk8-jre-base",
+    "java-21-amazon-corretto-headless",
+    "java-17-amazon-corretto-headless",
+    "java-11-amazon-corretto-headless",
+    "java-1.8.0-amazon-corretto",
 ];
 
 /// The version of an installed package, with epoch and release where it has them.
@@ -62,6 +102,11 @@ impl PackageVersion {
         };
         let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
         (epoch, version, release)
+    }
+
+    /// The version as it is written, without its epoch.
+    pub fn without_epoch(&self) -> &str {
+        self.text.split_once(':').map_or(&*self.text, |it| it.1)
     }
 
     /// The numbers that upstream gave it: `1:2.36-9+deb12u4` is `2.36`. What comes after them (`~rc1`, `_git2024`) is

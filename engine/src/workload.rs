@@ -54,6 +54,8 @@ pub struct WorkloadImage {
     pub wants_gpu: bool,
     /// A HostProcess container of Windows.
     pub is_host_process: bool,
+    /// That command is systemd, or `init`, which may be.
+    pub starts_init: bool,
     /// Words of its command and arguments that are options of a JVM (`-Xmx2g`).
     pub java_options: Vec<String>,
     /// What it may do, and on which terms.
@@ -79,6 +81,7 @@ impl WorkloadImage {
             env: BTreeMap::new(),
             has_own_command: false,
             has_own_arguments: false,
+            starts_init: false,
             wants_gpu: false,
             is_host_process: false,
             java_options: Vec::new(),
@@ -88,8 +91,9 @@ impl WorkloadImage {
 }
 
 /// Variables that rules read, besides all that begin with `NVIDIA_`.
-pub const VARIABLES: [&str; 7] = [
+pub const VARIABLES: [&str; 8] = [
     "CUDA_VERSION",
+    "GLIBC_TUNABLES",
     "JAVA_OPTS",
     "JAVA_TOOL_OPTIONS",
     "JAVA_VERSION",
@@ -107,6 +111,10 @@ pub struct Security {
     pub seccomp: Option<Seccomp>,
     /// Added capabilities, without `CAP_`.
     pub capabilities: BTreeSet<String>,
+    /// It drops this capability, or all of them: `NET_BIND_SERVICE` is the one that rules ask for.
+    pub drops_low_ports: bool,
+    /// `allowPrivilegeEscalation: false`: capabilities of files do not count.
+    pub no_new_privileges: bool,
     /// An AppArmor profile is demanded.
     pub app_armor: bool,
     /// `seLinuxOptions` are set.

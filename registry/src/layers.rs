@@ -6,10 +6,13 @@
 
 mod blocks;
 mod command;
+mod ebpf;
 mod elf;
 mod facts;
+mod libc;
 mod once;
 mod packages;
+mod pax;
 mod root;
 mod scan;
 mod script;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::files::{Files, Go, Iptables, Libc, LibcKind, NativeImage, Program, Seen};
+use hostfit_engine::files::{Files, Go, Iptables, KernelModule, Libc, LibcKind, NativeImage, Program, Seen};
 use hostfit_engine::package::{Family, PackageVersion};
 use serde::Deserialize;
 
@@ -24,12 +24,18 @@ pub struct Written {
     object_kernel: Option<String>,
     executable_stack: bool,
     ebpf: bool,
+    /// A module for this kernel: `5.14.0-70.el9.x86_64`, with ` signed` or ` unsigned` after it where that is known.
     kernel_module: Option<String>,
+    /// Further ones.
+    kernel_modules: Vec<String>,
     jemalloc: bool,
     own_namespaces: bool,
     /// `legacy` or `nft`
     iptables: Option<String>,
     java: Option<String>,
+    /// Major release of CUDA.
+    cuda_runtime: Option<u64>,
+    cuda_compat: bool,
     /// `DEFAULT`, `FIPS`
     crypto_policy: Option<String>,
     /// `libselinux: rpm 2.0.94-5.3.el6`
@@ -51,6 +57,10 @@ struct WrittenProgram {
     /// The features of the CPU that a native image lists: `CX8, CMOV, AVX2`; empty if it lists none.
     graalvm: Option<String>,
     needs: Vec<String>,
+    /// eBPF code stands within it.
+    holds_ebpf: bool,
+    /// Its file has the capability to open low ports.
+    binds_low_ports: bool,
     systemd: bool,
     /// The default arguments name it, which those of the container replace.
     argument: bool,
@@ -104,6 +114,8 @@ impl Written {
                     NativeImage::asking_for(features.filter(|it| !it.is_empty()))
                 }),
                 needs: written.needs.clone(),
+                holds_ebpf: written.holds_ebpf,
+                binds_low_ports: written.binds_low_ports,
                 is_systemd: written.systemd,
                 is_argument: written.argument,
                 script: None,
@@ -134,24 +146,30 @@ impl Written {
                 .map(|it| Seen::new(it, "usr/lib64/libQt5Core.so.5")),
             executable_stack: seen(self.executable_stack, "usr/lib64/libold.so"),
             ebpf: seen(self.ebpf, "opt/probe.o"),
-            kernel_module: self
+            kernel_modules: self
                 .kernel_module
-                .clone()
-                .map(|it| Seen::new(it, "opt/driver.ko")),
+                .iter()
+                .chain(&self.kernel_modules)
+                .map(|text| module(text).ok_or_else(|| bad(text)))
+                .collect::<Result<_, _>>()?,
             jemalloc: seen(self.jemalloc, "usr/bin/redis-server"),
             own_namespaces: seen(self.own_namespaces, "usr/bin/bwrap"),
             iptables: match self.iptables.as_deref() {
                 None => None,
-                Some("legacy") => {
-                    Some(Seen::new(Iptables::Legacy, "usr/sbin/xtables-legacy-multi"))
+                Some(name) => {
+                    let variant = Iptables::of(name).ok_or_else(|| bad(name))?;
+                    let path = format!("usr/sbin/xtables-{variant}-multi");
+                    Some(Seen::new(variant, path))
                 }
-                Some("nft") => Some(Seen::new(Iptables::Nft, "usr/sbin/xtables-nft-multi")),
-                Some(other) => return Err(bad(other)),
             },
             crypto_policy: self
                 .crypto_policy
                 .clone()
                 .map(|it| Seen::new(it, "etc/crypto-policies/config")),
+            cuda_runtime: self
+                .cuda_runtime
+                .map(|it| Seen::new(it, "usr/lib/libcudart.so")),
+            cuda_compat: seen(self.cuda_compat, "usr/local/cuda/compat/libcuda.so.1"),
             java: self
                 .java
                 .clone()
@@ -164,4 +182,19 @@ impl Written {
             unread: Vec::new(),
         })
     }
+}
+
+/// `5.14.0-70.el9.x86_64`, `5.14.0-70.el9.x86_64 unsigned`
+fn module(text: &str) -> Option<(String, KernelModule)> {
+    let (release, sign) = text.split_once(' ').unwrap_or((text, ""));
+    let module = KernelModule {
+        path: "opt/driver.ko".to_owned(),
+        is_signed: match sign {
+            "signed" => Some(true),
+            "unsigned" => Some(false),
+            "" => None,
+            _ => return None,
+        },
+    };
+    Some((release.to_owned(), module))
 }

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::files::{Files, Go, Iptables, Libc, LibcKind, NativeImage, Program, Seen};
+use hostfit_engine::files::{Files, Iptables, KernelModule, Libc, LibcKind, Seen};
 use hostfit_engine::package::{Family, PackageVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::program::ProgramProfile;
 use super::{LONGEST, cut};
 
 /// What the files of a platform say. Each fact names the file that says it.
@@ -29,15 +30,23 @@ pub struct FilesProfile {
     /// Highest kernel that the ABI note of a shared library asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_kernel: Option<SeenValue>,
-    /// A kernel module, with the release that it was built for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kernel_module: Option<SeenValue>,
+    /// Kernel modules: one for each release of a kernel that they were built for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub kernel_modules: Vec<KernelModuleProfile>,
     /// Which tables its iptables writes: legacy or nft.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iptables: Option<SeenValue>,
     /// Version of its Java.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub java: Option<SeenValue>,
+    /// Major release of CUDA whose runtime library it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuda_runtime: Option<SeenValue>,
+    /// The library that lets an older driver run a newer CUDA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub cuda_compat: Option<String>,
     /// Crypto policy that its libraries follow: DEFAULT, FIPS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crypto_policy: Option<SeenValue>,
@@ -79,6 +88,21 @@ pub struct SeenValue {
     pub from: String,
 }
 
+/// A kernel module.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelModuleProfile {
+    /// Release of the kernel that it was built for.
+    #[schemars(length(max = 255))]
+    pub release: String,
+    /// Whether it is signed, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<bool>,
+    /// Path of the file in the image.
+    #[schemars(length(max = 255))]
+    pub from: String,
+}
+
 /// A C library.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -102,73 +126,6 @@ pub struct LibcProfile {
     pub from: String,
 }
 
-/// A program.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ProgramProfile {
-    /// Its path in the image, links followed.
-    #[schemars(length(max = 255))]
-    pub path: String,
-    /// The script that it interprets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub script: Option<String>,
-    /// It brings all of its code, so the C library of the image does not matter to it.
-    #[serde(default, rename = "static", skip_serializing_if = "std::ops::Not::not")]
-    pub is_static: bool,
-    /// Architecture that it is made for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub architecture: Option<String>,
-    /// Level of x86-64 that it is marked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_level: Option<u8>,
-    /// Kernel that its own ABI note asks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub min_kernel: Option<String>,
-    /// It compares the kernel with that note.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub checks_kernel: bool,
-    /// Smallest alignment of its segments in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub alignment: Option<i64>,
-    /// Version of Go that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub go: Option<String>,
-    /// GOAMD64 that it was made with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub go_level: Option<u8>,
-    /// It is a native image of GraalVM, which asks for this of the CPU.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub native_image: Option<NativeImageProfile>,
-    /// Libraries that it needs and rules ask for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 255)))]
-    pub needs: Vec<String>,
-    /// It is systemd.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub systemd: bool,
-    /// The image's default arguments name it, not its entrypoint: those of a pod stand in its place.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub argument: bool,
-}
-
-/// What a native image of GraalVM asks of the CPU.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NativeImageProfile {
-    /// Level of x86-64 that has what it asks for, as far as levels go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_level: Option<u8>,
-    /// Features that it asks for and no level has.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 32)))]
-    pub beyond: Vec<String>,
-}
-
 /// A package.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -187,12 +144,12 @@ pub struct PackageProfile {
     pub from: String,
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     cut(text, LONGEST)
 }
 
 /// A version, unless it is longer than any real one: cut, it would be another version.
-fn version<T: ToString>(version: Option<&T>) -> Option<String> {
+pub(super) fn version<T: ToString>(version: Option<&T>) -> Option<String> {
     version.map(T::to_string).filter(|text| text.len() <= 64)
 }
 
@@ -216,12 +173,10 @@ fn seen<T>(
     }
 }
 
-fn parsed<T: FromStr>(text: Option<&String>) -> Option<Option<T>> {
+pub(super) fn parsed<T: FromStr>(text: Option<&String>) -> Option<Option<T>> {
     text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
-const LEGACY: &str = "legacy";
-const NFT: &str = "nft";
 const FAMILIES: [(Family, &str); 3] = [
     (Family::Dpkg, "dpkg"),
     (Family::Apk, "apk"),
@@ -239,11 +194,13 @@ impl FilesProfile {
             object_kernel,
             executable_stack,
             ebpf,
-            kernel_module,
+            kernel_modules,
             jemalloc,
             own_namespaces,
             iptables,
             java,
+            cuda_runtime,
+            cuda_compat,
             crypto_policy,
             packages,
             unread,
@@ -264,15 +221,19 @@ impl FilesProfile {
             program: program.as_ref().map(ProgramProfile::of),
             object_level: SeenValue::of(object_level.as_ref(), u8::to_string),
             object_kernel: SeenValue::of(object_kernel.as_ref(), ToString::to_string),
-            kernel_module: SeenValue::of(kernel_module.as_ref(), String::clone),
-            iptables: SeenValue::of(iptables.as_ref(), |variant| {
-                match variant {
-                    Iptables::Legacy => LEGACY,
-                    Iptables::Nft => NFT,
-                }
-                .to_owned()
-            }),
+            kernel_modules: kernel_modules
+                .iter()
+                .take(16)
+                .map(|(release, module)| KernelModuleProfile {
+                    release: short(release),
+                    signed: module.is_signed,
+                    from: short(&module.path),
+                })
+                .collect(),
+            iptables: SeenValue::of(iptables.as_ref(), ToString::to_string),
             java: SeenValue::of(java.as_ref(), String::clone),
+            cuda_runtime: SeenValue::of(cuda_runtime.as_ref(), u64::to_string),
+            cuda_compat: path(cuda_compat),
             crypto_policy: SeenValue::of(crypto_policy.as_ref(), String::clone),
             executable_stack: path(executable_stack),
             ebpf: path(ebpf),
@@ -305,13 +266,21 @@ impl FilesProfile {
             },
             object_level: seen(self.object_level.as_ref(), |text| text.parse().ok())?,
             object_kernel: seen(self.object_kernel.as_ref(), |text| text.parse().ok())?,
-            kernel_module: seen(self.kernel_module.as_ref(), |text| Some(text.to_owned()))?,
-            iptables: seen(self.iptables.as_ref(), |text| match text {
-                LEGACY => Some(Iptables::Legacy),
-                NFT => Some(Iptables::Nft),
-                _ => None,
-            })?,
+            kernel_modules: self
+                .kernel_modules
+                .iter()
+                .map(|module| {
+                    let read = KernelModule {
+                        path: module.from.clone(),
+                        is_signed: module.signed,
+                    };
+                    (module.release.clone(), read)
+                })
+                .collect(),
+            iptables: seen(self.iptables.as_ref(), Iptables::of)?,
             java: seen(self.java.as_ref(), |text| Some(text.to_owned()))?,
+            cuda_runtime: seen(self.cuda_runtime.as_ref(), |text| text.parse().ok())?,
+            cuda_compat: path(&self.cuda_compat),
             crypto_policy: seen(self.crypto_policy.as_ref(), |text| Some(text.to_owned()))?,
             executable_stack: path(&self.executable_stack),
             ebpf: path(&self.ebpf),
@@ -343,86 +312,6 @@ impl LibcProfile {
             kernel: parsed(self.min_kernel.as_ref())?,
             cpu_level: self.cpu_level,
             path: self.from.clone(),
-        })
-    }
-}
-
-impl NativeImageProfile {
-    fn of(asking: &NativeImage) -> Self {
-        let NativeImage { cpu_level, beyond } = asking;
-        Self {
-            cpu_level: *cpu_level,
-            beyond: beyond.iter().take(64).map(|it| cut(it, 32)).collect(),
-        }
-    }
-
-    fn facts(&self) -> NativeImage {
-        NativeImage {
-            cpu_level: self.cpu_level,
-            beyond: self.beyond.clone(),
-        }
-    }
-}
-
-impl ProgramProfile {
-    fn of(program: &Program) -> Self {
-        let Program {
-            path,
-            script,
-            is_static,
-            architecture,
-            cpu_level,
-            kernel,
-            alignment,
-            checks_kernel,
-            go,
-            native_image,
-            needs,
-            is_systemd,
-            is_argument,
-        } = program;
-        Self {
-            path: short(path),
-            script: script.as_deref().map(short),
-            is_static: *is_static,
-            architecture: architecture.as_deref().map(|it| cut(it, 32)),
-            cpu_level: *cpu_level,
-            min_kernel: version(kernel.as_ref()),
-            checks_kernel: *checks_kernel,
-            alignment: alignment.map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
-            go: go.as_ref().map(|go| short(&go.version)),
-            go_level: go.as_ref().map(|go| go.amd64),
-            native_image: native_image.as_ref().map(NativeImageProfile::of),
-            needs: needs.iter().take(32).map(|it| short(it)).collect(),
-            systemd: *is_systemd,
-            argument: *is_argument,
-        }
-    }
-
-    fn facts(&self) -> Option<Program> {
-        Some(Program {
-            path: self.path.clone(),
-            script: self.script.clone(),
-            is_static: self.is_static,
-            architecture: self.architecture.clone(),
-            cpu_level: self.cpu_level,
-            kernel: parsed(self.min_kernel.as_ref())?,
-            alignment: match self.alignment {
-                Some(alignment) => Some(u64::try_from(alignment).ok()?),
-                None => None,
-            },
-            checks_kernel: self.checks_kernel,
-            go: match (&self.go, self.go_level) {
-                (Some(version), Some(amd64)) => Some(Go {
-                    version: version.clone(),
-                    amd64,
-                }),
-                _ => None,
-            },
-            native_image: self.native_image.as_ref().map(NativeImageProfile::facts),
-            needs: self.needs.clone(),
-            is_systemd: self.systemd,
-            is_argument: self.argument,
         })
     }
 }

@@ -58,6 +58,7 @@ pub(super) struct SecurityContext {
     privileged: bool,
     seccomp_profile: Option<Profile>,
     app_armor_profile: Option<Profile>,
+    allow_privilege_escalation: Option<bool>,
     se_linux_options: Option<IgnoredValue>,
     capabilities: Option<Capabilities>,
     run_as_user: Option<i64>,
@@ -93,6 +94,8 @@ struct Profile {
 struct Capabilities {
     #[serde(deserialize_with = "null_is_default")]
     add: BTreeSet<String>,
+    #[serde(deserialize_with = "null_is_default")]
+    drop: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -110,6 +113,7 @@ impl Container {
         let demands = |profile: &Profile| profile.r#type != "Unconfined";
         let app_armor = own.app_armor_profile.as_ref();
         let capabilities = own.capabilities.iter().flat_map(|it| &it.add);
+        let mut dropped = own.capabilities.iter().flat_map(|it| &it.drop);
         let short = |name: &String| name.trim_start_matches("CAP_").to_owned();
         let security = engine::Security {
             privileged: own.privileged,
@@ -122,7 +126,10 @@ impl Container {
                     "RuntimeDefault" => engine::Seccomp::RuntimeDefault,
                     _ => engine::Seccomp::Localhost,
                 }),
+            drops_low_ports: dropped
+                .any(|name| matches!(short(name).as_str(), "ALL" | "NET_BIND_SERVICE")),
             capabilities: capabilities.map(short).collect(),
+            no_new_privileges: own.allow_privilege_escalation == Some(false),
             app_armor: app_armor
                 .or(of_pod.app_armor_profile.as_ref())
                 .is_some_and(demands),
@@ -140,6 +147,7 @@ impl Container {
             role,
             reference: self.image.as_deref().unwrap_or_default().parse(),
             has_own_command: !self.command.is_empty(),
+            starts_init: self.command.first().is_some_and(|it| is_init(it)),
             has_own_arguments: !self.args.is_empty(),
             java_options: words.filter(is_option).cloned().collect(),
             env: self.env,
@@ -161,6 +169,11 @@ impl SecurityContext {
         let sysctl = self.sysctls.iter().find(|sysctl| sysctl.name == NAME)?;
         sysctl.value.trim().parse().ok()
     }
+}
+
+/// Whether a command is systemd, or the name under which distributions start it.
+fn is_init(word: &str) -> bool {
+    matches!(word.rsplit('/').next(), Some("init" | "systemd"))
 }
 
 /// Whether a rule reads this word of a command.

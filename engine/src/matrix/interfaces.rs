@@ -5,7 +5,7 @@ use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Vsyscall};
 use crate::matrix::kernel::compares;
 use crate::matrix::{Cell, Outcome, Said};
-use crate::version::KernelVersion;
+use crate::version::{DottedVersion, KernelVersion};
 
 /// HF202: `cannot open shared object file: No such file or directory`, though it is there.
 pub(super) fn library(cell: &Cell<'_>) -> Outcome {
@@ -52,6 +52,11 @@ pub(super) fn vsyscall(cell: &Cell<'_>) -> Outcome {
         let distribution = files.distribution.as_ref();
         distribution.is_some_and(|seen| seen.value.id() == "debian")
     });
+    // Debian 6 has 2.11.
+    let is_debian_7 = is_debian && glibc.is_at_least("2.13");
+    let is_dash = cell
+        .program()
+        .is_some_and(|program| program.path.rsplit('/').next() == Some("dash"));
     match cell.host.facts.vsyscall {
         None => Outcome::missing(HostFact::Vsyscall),
         Some(Vsyscall::Emulate | Vsyscall::Xonly) => Outcome::Compatible,
@@ -64,7 +69,8 @@ pub(super) fn vsyscall(cell: &Cell<'_>) -> Outcome {
             evidence: Some(libc.evidence()),
             doubt: cell
                 .other_kernel()
-                .or(is_debian.then_some("Debian 7 was seen to work: try it there")),
+                .or(is_debian_7.then_some("Debian 7 was seen to work: try it there"))
+                .or(is_dash.then_some("dash was seen to work, and not bash: try it there")),
         }),
     }
 }
@@ -97,8 +103,18 @@ pub(super) fn systemd(cell: &Cell<'_>) -> Outcome {
 
 /// HF205: `libbpf: failed to find valid kernel BTF`.
 pub(super) fn btf(cell: &Cell<'_>) -> Outcome {
-    let Some(object) = cell.files().and_then(|files| files.ebpf.as_ref()) else {
-        return Outcome::Compatible;
+    let object = cell.files().and_then(|files| files.ebpf.as_ref());
+    // systemd has some, which it does without.
+    let within = cell
+        .program()
+        .filter(|program| program.holds_ebpf && !program.is_systemd);
+    let (evidence, doubt) = match (object, within) {
+        (Some(object), _) => (object.evidence(), None),
+        (None, Some(program)) => (
+            program.evidence(),
+            Some("whether its program does without it cannot be read"),
+        ),
+        (None, None) => return Outcome::Compatible,
     };
     match cell.host.facts.btf {
         None => Outcome::missing(HostFact::Btf),
@@ -110,35 +126,96 @@ pub(super) fn btf(cell: &Cell<'_>) -> Outcome {
             host: "does not tell them (/sys/kernel/btf/vmlinux)".to_owned(),
             fix: "use a kernel with CONFIG_DEBUG_INFO_BTF, or bring the types along (BTFHub)"
                 .to_owned(),
-            evidence: Some(object.evidence()),
-            doubt: cell.other_kernel(),
+            evidence: Some(evidence),
+            doubt: cell.other_kernel().or(doubt),
         }),
     }
 }
 
-/// HF206: `Invalid module format`. Only who may insert modules is asked.
+/// Systems whose kernels take signed modules only (`incompatibilities.yaml`, kernel-module-image).
+const SIGNED_ONLY: [&str; 2] = ["bottlerocket", "talos"];
+
+/// HF206: `Invalid module format`, `Key was rejected by service`. Only who may insert modules is asked.
 pub(super) fn module(cell: &Cell<'_>) -> Outcome {
     let security = &cell.uses.security;
     if !security.privileged && !security.capabilities.contains("SYS_MODULE") {
         return Outcome::Compatible;
     }
-    let Some(module) = cell.files().and_then(|files| files.kernel_module.as_ref()) else {
+    let modules = cell.files().map(|files| &files.kernel_modules);
+    let Some(modules) = modules.filter(|modules| !modules.is_empty()) else {
         return Outcome::Compatible;
     };
-    let Some(kernel) = &cell.host.facts.kernel else {
+    let facts = &cell.host.facts;
+    let Some(kernel) = &facts.kernel else {
         return Outcome::missing(HostFact::Kernel);
     };
-    if kernel.release() == module.value {
-        return Outcome::Compatible;
+    let said = |image, host, fix: &str, evidence| {
+        cell.says(Said {
+            code: Code::HF206,
+            severity: Severity::BreaksFeature,
+            image,
+            host,
+            fix: fix.to_owned(),
+            evidence: Some(evidence),
+            doubt: Some("whether it is the module that is inserted cannot be read"),
+        })
+    };
+    let Some(module) = modules.get(kernel.release()) else {
+        let (first, others) = (modules.iter().next(), modules.len() - 1);
+        let Some((release, module)) = first else {
+            return Outcome::Compatible;
+        };
+        let more = match others {
+            0 => String::new(),
+            others => format!(" and {others} other kernels"),
+        };
+        return said(
+            format!("holds a kernel module for {release}{more}"),
+            format!("has {kernel}"),
+            "build the module for each kernel (KMM, DKMS), or use nodes with that kernel",
+            module.evidence(),
+        );
+    };
+    // Whose signatures a kernel trusts cannot be told; that there is none can. A host that does not tell counts as one that
+    // asks for none, as most do.
+    let os = facts.os.as_ref().map(|os| os.id());
+    let is_known = os.is_some_and(|id| SIGNED_ONLY.contains(&id));
+    if module.is_signed == Some(false) && facts.signed_modules.unwrap_or(is_known) {
+        return said(
+            "holds a kernel module without a signature".to_owned(),
+            "takes signed ones only".to_owned(),
+            "sign the module with a key that the nodes trust",
+            module.evidence(),
+        );
     }
-    cell.says(Said {
-        code: Code::HF206,
+    Outcome::Compatible
+}
+
+/// The first Go whose programs need kernel 3.2 (release notes of 1.24).
+const GO_NEEDS: (&str, &str) = ("1.24", "3.2");
+
+/// HF204 again: what the programs of newer Go call older kernels do not have.
+pub(super) fn go(cell: &Cell<'_>) -> Outcome {
+    let Some((program, go)) = cell.program().and_then(|it| Some((it, it.go.as_ref()?))) else {
+        return Outcome::Compatible;
+    };
+    let numbers = go.version.trim_start_matches("go");
+    let end = numbers.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let version = numbers.get(..end.unwrap_or(numbers.len()));
+    let version = version.and_then(|it| it.parse::<DottedVersion>().ok());
+    let Some(version) = version.filter(|version| version.is_at_least(GO_NEEDS.0)) else {
+        return Outcome::Compatible;
+    };
+    let Ok(needed) = GO_NEEDS.1.parse::<KernelVersion>() else {
+        return Outcome::Compatible;
+    };
+    cell.needs_kernel(&needed, || Said {
+        code: Code::HF204,
         severity: Severity::BreaksFeature,
-        image: format!("holds a kernel module for {}", module.value),
-        host: format!("has {kernel}"),
-        fix: "build the module for each kernel (KMM, DKMS), or use nodes with that kernel"
-            .to_owned(),
-        evidence: Some(module.evidence()),
-        doubt: Some("whether it is the module that is inserted cannot be read"),
+        image: format!("is a program of Go {version}, which needs kernel {needed}"),
+        host: String::new(),
+        fix: format!("use nodes with kernel {needed} or newer, or an older Go"),
+        evidence: Some(program.evidence()),
+        doubt: Some("nothing compares the numbers, and vendors carry features back: try it there"),
     })
 }

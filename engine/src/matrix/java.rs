@@ -2,10 +2,10 @@
 //! lists what it looks for. Both take the node's memory for theirs, and are killed.
 
 use crate::fact::{Evidence, Strength};
-use crate::files::Seen;
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Said};
+use crate::package::JAVA;
 use crate::version::{DottedVersion, KernelVersion};
 
 pub(super) const VARIABLE: &str = "JAVA_VERSION";
@@ -38,20 +38,13 @@ struct Java<'a> {
     version: DottedVersion,
     /// The version as it is written.
     text: &'a str,
-    /// The file that tells it; none for the environment.
-    file: Option<&'a Seen<String>>,
+    evidence: Evidence,
 }
 
 impl Java<'_> {
     /// Whether its virtual machine is OpenJ9: `jdk-17.0.8+7_openj9-0.40.0`, or as its `release` file was read.
     fn is_openj9(&self) -> bool {
         self.text.to_ascii_lowercase().contains("openj9")
-    }
-
-    fn evidence(&self) -> Evidence {
-        let stated = || format!("{VARIABLE} of the environment");
-        let stated = || Evidence::new(Strength::Stated, stated());
-        self.file.map_or_else(stated, Seen::evidence)
     }
 }
 
@@ -83,16 +76,22 @@ fn java<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
 
 /// The Java of the image, as its files or its environment tell.
 fn told<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
-    let file = cell.files().and_then(|files| files.java.as_ref());
-    let text = match file {
-        Some(seen) => &seen.value,
-        None => cell.contents.env.get(VARIABLE)?,
+    let files = cell.files();
+    let file = files.and_then(|files| files.java.as_ref());
+    let package = || files.and_then(|files| files.package(&JAVA));
+    let (text, evidence) = match (file, package()) {
+        (Some(seen), _) => (seen.value.as_str(), seen.evidence()),
+        (None, Some(package)) => (package.value.without_epoch(), package.evidence()),
+        (None, None) => {
+            let from = format!("{VARIABLE} of the environment");
+            let text = cell.contents.env.get(VARIABLE)?;
+            (text.as_str(), Evidence::new(Strength::Stated, from))
+        }
     };
-    let version = parse(text)?;
     Some(Java {
-        version,
+        version: parse(text)?,
         text,
-        file,
+        evidence,
     })
 }
 
@@ -139,7 +138,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
             image: format!("holds Java {text}, which does not see the limits of cgroup v2"),
             host: "has cgroup v2".to_owned(),
             fix: format!("update the JDK to {build} or newer, {OPTIONS_HELP}"),
-            evidence: Some(java.evidence()),
+            evidence: Some(java.evidence),
             doubt: None,
         }),
         Some(_) => Outcome::Compatible,
@@ -154,6 +153,8 @@ fn reads_proc_cgroups(version: &DottedVersion, controller: &str) -> (bool, Optio
         (21, "cpuset") => (before("21.0.7"), None),
         (21, _) => (before("21.0.10"), None),
         (22..=24, _) => (true, None),
+        // Nobody builds these any more.
+        (15 | 16 | 18..=20, _) => (true, UNVERIFIED),
         (17, _) => (before("17.0.18"), UNVERIFIED),
         (11, _) => (before("11.0.32"), UNVERIFIED),
         (8, _) => (before("8.502"), UNVERIFIED),
@@ -171,7 +172,9 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
     let is_old = |kernel: &KernelVersion| !kernel.dotted().is_at_least(CAN_HIDE);
     let listed = facts.proc_cgroups.as_ref();
     let lists_all = listed.is_some_and(|listed| LOOKED_FOR.iter().all(|it| listed.contains(*it)));
-    if lists_all || facts.cgroup == Some(1) || facts.kernel.as_ref().is_some_and(is_old) {
+    // A list that is told is looked at, whatever the kernel's number.
+    let is_old = listed.is_none() && facts.kernel.as_ref().is_some_and(is_old);
+    if lists_all || facts.cgroup == Some(1) || is_old {
         return Outcome::Compatible;
     }
     // OpenJ9 does not look there.
@@ -198,10 +201,10 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
         image: format!("holds Java {text}, which looks for {missing} in /proc/cgroups"),
         host: "does not list it".to_owned(),
         fix: format!("update the JDK, {OPTIONS_HELP}"),
-        evidence: Some(java.evidence()),
         doubt: cell
             .other_kernel()
             .or(reads_proc_cgroups(version, missing).1),
+        evidence: Some(java.evidence),
     })
 }
 

@@ -76,6 +76,7 @@ const KERNEL_RULES: &[(Each, KernelRule)] = &[
     (Each::Image, (Code::HF202, interfaces::library)),
     (Each::Image, (Code::HF203, interfaces::vsyscall)),
     (Each::Image, (Code::HF204, interfaces::systemd)),
+    (Each::Image, (Code::HF204, interfaces::go)),
     (Each::Image, (Code::HF205, interfaces::btf)),
     (Each::Image, (Code::HF206, interfaces::module)),
     (Each::Image, (Code::HF215, seccomp::io_uring)),

@@ -7,6 +7,16 @@ use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Pack};
 use crate::version::{DottedVersion, KernelVersion};
 
+/// RHEL and what is built from its sources.
+const REBUILDS: [&str; 6] = [
+    "almalinux",
+    "centos",
+    "centos-stream",
+    "ol",
+    "rhel",
+    "rocky",
+];
+
 /// What a rule has to say: the verdict follows from the severity.
 pub(super) struct Said {
     pub(super) code: Code,
@@ -49,7 +59,11 @@ impl<'a> Cell<'a> {
 
     /// Version of the systemd that starts as the first process, with its evidence.
     pub(super) fn systemd(&self) -> Option<(DottedVersion, Evidence)> {
-        self.program().filter(|program| program.is_systemd)?;
+        let is_started = match self.uses.has_own_command {
+            true => self.uses.starts_init,
+            false => self.program().is_some_and(|program| program.is_systemd),
+        };
+        self.files().filter(|_| is_started)?;
         let package = self.files()?.package(&["systemd"])?;
         Some((package.value.upstream()?, package.evidence()))
     }
@@ -126,6 +140,17 @@ impl Cell<'_> {
             fix: format!("{}; {doubt}", finding.fix),
             ..finding
         })
+    }
+
+    /// The doubt where a number of the kernel is compared that its vendor does not keep to: the kernels of RHEL 8 and 9 carry
+    /// much of newer ones (`domain.md` 1).
+    pub(super) fn carried_back(&self) -> Option<&'static str> {
+        let facts = &self.host.facts;
+        let of_kernel = facts.kernel.as_ref().and_then(|it| it.enterprise_linux());
+        let os = facts.os.as_ref().filter(|os| REBUILDS.contains(&os.id()));
+        let release = of_kernel.or_else(|| os?.dotted())?;
+        (release.major() >= 8)
+            .then_some("its vendor carries features of newer kernels back: try it there")
     }
 
     /// The doubt of every rule about the node's kernel where a RuntimeClass may bring another one.

@@ -10,6 +10,8 @@ use hostfit_engine::version::{DottedVersion, KernelVersion};
 use object::read::elf::{Dyn as _, FileHeader, NoteIterator, ProgramHeader as _};
 use object::{Endianness, FileKind, elf};
 
+use super::ebpf;
+
 /// What an ELF file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Elf {
@@ -31,6 +33,8 @@ pub(crate) struct Elf {
     pub(crate) is_packed: bool,
     /// Libraries that it needs, of those that rules ask for.
     pub(crate) needs: Vec<String>,
+    /// Its file gives it the right to open low ports.
+    pub(crate) binds_low_ports: bool,
     /// eBPF code that is fitted to the kernel when it is loaded.
     pub(crate) is_ebpf: bool,
     /// What stands in it as text.
@@ -51,6 +55,10 @@ pub(crate) struct Texts {
     pub(crate) musl: Option<DottedVersion>,
     /// Kernel release of a module.
     pub(crate) vermagic: Option<String>,
+    /// A module that ends in a signature.
+    pub(crate) is_signed: bool,
+    /// eBPF code that is fitted to the kernel stands within it.
+    pub(crate) holds_ebpf: bool,
 }
 
 /// Reads what the first bytes of a file say; all bytes, unless it is larger than what is kept of it.
@@ -72,11 +80,7 @@ fn structure<H: FileHeader<Endian = Endianness>>(header: &H, data: &[u8]) -> Opt
         is_packed: is_packed(data),
         ..Elf::default()
     };
-    // CO-RE relocations stand beside the types that they need.
-    found.is_ebpf = machine == elf::EM_BPF
-        && header
-            .sections(endian, data)
-            .is_ok_and(|sections| sections.section_by_name(endian, b".BTF.ext").is_some());
+    found.is_ebpf = machine == elf::EM_BPF && ebpf::needs_types(header, endian, data);
     let segments = header.program_headers(endian, data).unwrap_or_default();
     for segment in segments {
         match segment.p_type(endian) {
@@ -222,7 +226,7 @@ fn needs<H: FileHeader<Endian = Endianness>>(
 /// So many bytes after the start of a text are read with it: Go's list of modules stands before what it was built with.
 pub(crate) const AFTER: usize = 256 << 10;
 
-const PATTERNS: [&[u8]; 7] = [
+const PATTERNS: [&[u8]; 8] = [
     b"\xff Go buildinf:",
     b"The current machine does not support all of the following CPU features that are required by the image",
     b"<jemalloc>: Unsupported system page size",
@@ -230,6 +234,7 @@ const PATTERNS: [&[u8]; 7] = [
     b"kernel too old",
     b"GNU C Library ",
     b"vermagic=",
+    ebpf::OBJECT,
 ];
 
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -237,7 +242,7 @@ static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let builder = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostFirst)
         .build(PATTERNS);
-    builder.expect("seven short patterns make an automaton")
+    builder.expect("eight short patterns make an automaton")
 });
 
 impl Texts {
@@ -256,6 +261,7 @@ impl Texts {
                 3 => self.checks_cpu = true,
                 4 => self.checks_kernel = true,
                 5 => self.glibc = self.glibc.take().or_else(|| glibc(rest)),
+                7 => self.holds_ebpf |= ebpf::is_fitted(rest),
                 _ => {
                     let release = text_after(rest, b"vermagic=", 128);
                     let release = release.and_then(|text| text.split_whitespace().next());

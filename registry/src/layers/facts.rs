@@ -2,13 +2,14 @@
 
 use std::ops::Deref;
 
-use hostfit_engine::files::{Files, Iptables, Libc, LibcKind, Program, Seen};
+use hostfit_engine::files::{Files, Iptables, KernelModule, Program, Seen};
 use hostfit_engine::image::Start;
 use hostfit_engine::os_release;
 use hostfit_engine::package::PackageVersion;
 
 use super::command::{self, Named};
 use super::elf::Elf;
+use super::libc;
 use super::root::Root;
 use super::scan::{Layer, Said};
 use super::script::End;
@@ -21,11 +22,15 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
     architecture: &str,
 ) -> Files {
     let root = Root::new(layers);
+    let program = program(&root, start);
+    let loader = program
+        .as_ref()
+        .and_then(|it| libc::loader(&root, &it.path));
     let mut files = Files {
         distribution: os_release::identify(|path| root.text(path))
             .map(|(distribution, path)| Seen::new(distribution, path)),
-        libc: libc(&root, architecture),
-        program: program(&root, start),
+        libc: libc::libc(&root, architecture, loader),
+        program,
         iptables: iptables(&root),
         crypto_policy: crypto_policy(&root),
         ..Files::default()
@@ -36,9 +41,14 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
         let what = format!("the entrypoint {first} leads to no program in the image");
         files.unread.push(what);
     }
+    let home = java_home(&root, start, files.program.as_ref());
     for (path, found) in root.files() {
         match found.said() {
-            Some(Said::Elf(elf)) => object(&mut files, path, elf),
+            Some(Said::Elf(elf)) => object(&mut files, path, elf, architecture),
+            Some(Said::PackedModule) => {
+                let release = release_of_path(path);
+                release.map(|it| module(&mut files, it, path, None));
+            }
             Some(Said::Packages(packages)) => {
                 for (name, version) in &packages.by_name {
                     let seen: Seen<PackageVersion> = Seen::new(version.clone(), path);
@@ -51,74 +61,21 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
             Some(Said::TooLarge) => files.unread.push(format!("{path} is too large")),
             Some(Said::Text(text)) if path.ends_with("/release") => {
                 let version = java(text).map(|version| Seen::new(version, path));
-                files.java = files.java.take().or(version);
+                let is_own = |seen: &Seen<String>| is_home(&home, seen);
+                // Of several the one that starts, or that a script finds.
+                let is_better = version.as_ref().is_some_and(is_own);
+                let known = files.java.take().filter(|_| !is_better);
+                files.java = known.or(version);
             }
             _ => {}
         }
     }
-    files
-}
-
-/// Where the C library of an architecture is looked for: the paths of the loaders (they stand in every program) and,
-/// for glibc, of the library beside them.
-fn libc(root: &Root<'_>, architecture: &str) -> Option<Libc> {
-    // Go's name, the triplet of Debian, the name that musl gives it.
-    const ARCHITECTURES: [(&str, &str, &str); 9] = [
-        ("amd64", "x86_64-linux-gnu", "x86_64"),
-        ("386", "i386-linux-gnu", "i386"),
-        ("arm64", "aarch64-linux-gnu", "aarch64"),
-        ("arm", "arm-linux-gnueabihf", "armhf"),
-        ("ppc64le", "powerpc64le-linux-gnu", "powerpc64le"),
-        ("s390x", "s390x-linux-gnu", "s390x"),
-        ("riscv64", "riscv64-linux-gnu", "riscv64"),
-        ("loong64", "loongarch64-linux-gnu", "loongarch64"),
-        ("mips64le", "mips64el-linux-gnuabi64", "mips64el"),
-    ];
-    let (_, triplet, musl) = ARCHITECTURES.iter().find(|(it, ..)| *it == architecture)?;
-    let own = |path: &str| {
-        let (path, found) = root.file(path)?;
-        let elf = found.elf()?;
-        (elf.architecture == Some(architecture)).then_some((path, elf))
-    };
-    let glibc = [
-        format!("lib/{triplet}/libc.so.6"),
-        format!("usr/lib/{triplet}/libc.so.6"),
-        "lib64/libc.so.6".to_owned(),
-        "usr/lib64/libc.so.6".to_owned(),
-        "lib/libc.so.6".to_owned(),
-        "usr/lib/libc.so.6".to_owned(),
-        "lib32/libc.so.6".to_owned(),
-    ];
-    if let Some((path, elf)) = glibc.iter().find_map(|path| own(path)) {
-        return Some(Libc {
-            kind: LibcKind::Glibc,
-            version: elf.texts.glibc.clone(),
-            kernel: elf.kernel.clone(),
-            cpu_level: elf.cpu_level.max(loader_level(root, architecture)),
-            path,
-        });
+    if files.kernel_modules.len() > KERNELS {
+        files.kernel_modules.clear();
+        let what = format!("it holds modules for more than {KERNELS} kernels");
+        files.unread.push(what);
     }
-    let musl = [
-        format!("lib/ld-musl-{musl}.so.1"),
-        format!("usr/lib/ld-musl-{musl}.so.1"),
-        "lib/ld-musl-armv7.so.1".to_owned(),
-        "lib/ld-musl-arm.so.1".to_owned(),
-    ];
-    let (path, elf) = musl.iter().find_map(|path| own(path))?;
-    Some(Libc {
-        kind: LibcKind::Musl,
-        version: elf.texts.musl.clone(),
-        kernel: None,
-        cpu_level: elf.cpu_level,
-        path,
-    })
-}
-
-/// A loader that checks the CPU was built for level 2 at least, whatever the library says.
-fn loader_level(root: &Root<'_>, architecture: &str) -> Option<u8> {
-    let path = (architecture == "amd64").then_some("lib64/ld-linux-x86-64.so.2")?;
-    let (_, found) = root.file(path)?;
-    found.elf()?.texts.checks_cpu.then_some(2)
+    files
 }
 
 /// The PATH of an image that names none.
@@ -234,12 +191,14 @@ fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Prog
         go: elf.texts.go.clone(),
         native_image: elf.texts.native_image.clone(),
         needs: elf.needs.clone(),
+        holds_ebpf: elf.texts.holds_ebpf,
+        binds_low_ports: elf.binds_low_ports,
         path,
     }
 }
 
 /// One program or library among all.
-fn object(files: &mut Files, path: &str, elf: &Elf) {
+fn object(files: &mut Files, path: &str, elf: &Elf, architecture: &str) {
     fn most<T: Ord>(slot: &mut Option<Seen<T>>, value: Option<T>, path: &str) {
         let more = |value: &T| slot.as_ref().is_none_or(|seen| seen.value < *value);
         if let Some(value) = value.filter(more) {
@@ -255,17 +214,27 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
     if elf.is_ebpf {
         files.ebpf.get_or_insert_with(|| Seen::new((), path));
     }
-    if path.ends_with(".ko") {
-        let release = elf.texts.vermagic.clone();
-        most(&mut files.kernel_module, release, path);
+    if path.ends_with(".ko")
+        && let Some(release) = elf.texts.vermagic.as_deref()
+    {
+        module(files, release, path, Some(elf.texts.is_signed));
+    }
+    let name = name_of(path);
+    if elf.is_loaded && name.starts_with("libcudart") {
+        most(&mut files.cuda_runtime, major_of(name), path);
+    }
+    if elf.is_loaded && path.contains("/compat/libcuda.so") {
+        files.cuda_compat.get_or_insert_with(|| Seen::new((), path));
     }
     const OWN_NAMESPACES: [&str; 5] = ["chrome-sandbox", "bwrap", "buildkitd", "podman", "buildah"];
-    if elf.is_loaded && OWN_NAMESPACES.contains(&name_of(path)) {
+    if elf.is_loaded && OWN_NAMESPACES.contains(&name) {
         files
             .own_namespaces
             .get_or_insert_with(|| Seen::new((), path));
     }
-    if is_libc || is_program || !elf.is_loaded {
+    // What is for another architecture, as a compiler for that one brings it, no program of this one loads.
+    let is_foreign = elf.architecture != Some(architecture);
+    if is_libc || is_program || is_foreign || !elf.is_loaded {
         return;
     }
     // The loader takes from these folders only what the CPU can do.
@@ -274,7 +243,8 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
         .cpu_level
         .filter(|level| *level > 1 && !is_chosen_by_cpu);
     most(&mut files.object_level, level, path);
-    let is_library = elf.interpreter.is_none() && path.contains(".so");
+    // Some can be run as well, and name a loader: Qt's libQt5Core.so.5 is one of them.
+    let is_library = name.ends_with(".so") || name.contains(".so.");
     if is_library {
         // Programs have the note of their libc; libraries only those that asked for it. The parts of glibc, too.
         most(&mut files.object_kernel, elf.kernel.clone(), path);
@@ -284,6 +254,35 @@ fn object(files: &mut Files, path: &str, elf: &Elf) {
                 .get_or_insert_with(|| Seen::new((), path));
         }
     }
+}
+
+/// More kernels than an image has modules for on purpose: then those of the host are not looked for.
+const KERNELS: usize = 16;
+
+fn module(files: &mut Files, release: &str, path: &str, is_signed: Option<bool>) {
+    let known = files.kernel_modules.get(release);
+    let says_more = known.is_none_or(|it| is_signed == Some(false) && it.is_signed != is_signed);
+    let is_room = known.is_some() || files.kernel_modules.len() <= KERNELS;
+    if says_more && is_room {
+        let path = path.to_owned();
+        let module = KernelModule { path, is_signed };
+        files.kernel_modules.insert(release.to_owned(), module);
+    }
+}
+
+/// `5.14.0-70.el9.x86_64` of `lib/modules/5.14.0-70.el9.x86_64/extra/driver.ko.xz`
+fn release_of_path(path: &str) -> Option<&str> {
+    let rest = path.split_once("lib/modules/")?.1;
+    let (release, _) = rest.split_once('/')?;
+    release
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then_some(release)
+}
+
+/// 12 of `libcudart.so.12`, `libcudart.so.12.4.127` and `libcudart-9335f6a2.so.12`.
+fn major_of(name: &str) -> Option<u64> {
+    let (_, version) = name.split_once(".so.")?;
+    version.split('.').next()?.parse().ok()
 }
 
 /// `iptables` is a link, through the alternatives, to one program for everything.
@@ -308,6 +307,22 @@ fn crypto_policy(root: &Root<'_>) -> Option<Seen<String>> {
     let mut lines = text.lines().map(str::trim);
     let policy = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
     Some(Seen::new(policy.to_owned(), config))
+}
+
+/// Where the `java` lies that starts, else the one in the folders of PATH.
+fn java_home(root: &Root<'_>, start: &Start, program: Option<&Program>) -> Option<String> {
+    let is_java = |path: &str| name_of(path) == "java";
+    let started = program.map(|it| it.path.clone());
+    let started = started.filter(|path| is_java(path));
+    started.or_else(|| root.resolve(&find(root, start, "java")?))
+}
+
+/// Whether a `release` file is that of the home in which a `java` lies: `HOME/bin/java`, `HOME/jre/bin/java`.
+fn is_home(java: &Option<String>, release: &Seen<String>) -> bool {
+    let home = release.path.strip_suffix("release");
+    java.as_deref()
+        .zip(home)
+        .is_some_and(|(java, home)| java.starts_with(home))
 }
 
 /// `JAVA_VERSION="17.0.9"` of the file `release` in a Java home.

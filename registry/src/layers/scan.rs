@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{EntryType, Header};
 
 use super::blocks::{BLOCK, Data, fill, has_checksum};
 use super::elf::{self, AFTER, Elf, Texts};
 use super::packages::{self, Packages};
+use super::pax;
 use super::script::Script;
 use super::{Refused, ScanError, name_of, wanted};
 
@@ -76,6 +77,8 @@ pub(crate) enum Said {
     Script(Script),
     /// A short text that is kept as it is.
     Text(String),
+    /// A kernel module that is compressed: what stands in it is not read.
+    PackedModule,
     /// A database of packages.
     Packages(Packages),
     /// It should be read and is larger than is read.
@@ -88,6 +91,7 @@ struct Extension {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
+    binds_low_ports: bool,
 }
 
 /// Reads a layer to the end of its tar stream.
@@ -146,7 +150,12 @@ pub(crate) fn scan(mut tar: impl Read) -> Result<Layer, ScanError> {
         if entries > ENTRIES {
             return Err(Refused("a layer of it has more than 500,000 entries").into());
         }
-        let Extension { path, link, .. } = std::mem::take(&mut extension);
+        let Extension {
+            path,
+            link,
+            binds_low_ports,
+            ..
+        } = std::mem::take(&mut extension);
         let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = link.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
         let path = clean(&path)?;
@@ -155,7 +164,13 @@ pub(crate) fn scan(mut tar: impl Read) -> Result<Layer, ScanError> {
             return Err(Refused("the paths of a layer of it take more than 48 MiB").into());
         }
         let mode = header.mode().unwrap_or_default();
-        enter(&mut layer, path, kind, link, mode, data, &mut bytes)?;
+        enter(&mut layer, &path, kind, link, mode, data, &mut bytes)?;
+        if let Some(Entry::File {
+            said: Some(Said::Elf(elf)),
+        }) = layer.entries.get_mut(&path)
+        {
+            elf.binds_low_ports = binds_low_ports;
+        }
         data.skip()?;
     }
     // A runtime reads to the end as well, and fails if there is none.
@@ -192,11 +207,9 @@ fn extend(
     } else if kind.is_gnu_longlink() {
         extension.link = name(&bytes);
     } else {
-        for record in PaxExtensions::new(&bytes) {
-            let record =
-                record.map_err(|_| Refused("a layer of it has a malformed extended header"))?;
-            let value = record.value_bytes();
-            match record.key_bytes() {
+        for record in pax::records(&bytes) {
+            let (key, value) = record?;
+            match key {
                 b"path" => extension.path = Some(value.to_vec()),
                 b"linkpath" => extension.link = Some(value.to_vec()),
                 b"size" => {
@@ -206,6 +219,7 @@ fn extend(
                     let wrong = Refused("a layer of it holds a file of an impossible size");
                     extension.size = Some(size.ok_or(wrong)?);
                 }
+                pax::CAPABILITIES => extension.binds_low_ports = pax::binds_low_ports(value),
                 _ => {}
             }
         }
@@ -215,14 +229,14 @@ fn extend(
 
 fn enter(
     layer: &mut Layer,
-    path: String,
+    path: &str,
     kind: EntryType,
     link: Option<Vec<u8>>,
     mode: u32,
     data: &mut Data<'_, impl Read>,
     bytes: &mut Vec<u8>,
 ) -> Result<(), ScanError> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name == ".wh..wh..opq" {
         let folder = folder.to_owned();
         layer
@@ -247,14 +261,14 @@ fn enter(
     };
     let entry = match kind {
         EntryType::Directory => {
-            let was = layer.entries.get(&path);
+            let was = layer.entries.get(path);
             let is_opaque = matches!(was, Some(Entry::Folder { is_opaque: true }));
             Entry::Folder { is_opaque }
         }
         EntryType::Symlink => Entry::Link(target()?),
         EntryType::Link => Entry::HardLink(clean(target()?.as_bytes())?),
         EntryType::Regular | EntryType::Continuous => Entry::File {
-            said: look_into(&path, mode, data, bytes)?,
+            said: look_into(path, mode, data, bytes)?,
         },
         EntryType::GNUSparse => {
             return Err(Refused("a layer of it holds a sparse file, which no image has").into());
@@ -262,7 +276,7 @@ fn enter(
         // Devices and pipes hide what is below as well.
         _ => Entry::File { said: None },
     };
-    layer.entries.insert(path, entry);
+    layer.entries.insert(path.to_owned(), entry);
     Ok(())
 }
 
@@ -284,6 +298,9 @@ fn look_into(
         });
     }
     let name = name_of(path);
+    if PACKED.iter().any(|end| name.ends_with(end)) {
+        return Ok(Some(Said::PackedModule));
+    }
     let may_be_program = mode & 0o111 != 0 || name.contains(".so") || is_object(name);
     if !may_be_program || data.left < 4 {
         return Ok(None);
@@ -316,8 +333,14 @@ fn look_into(
         data.append_up_to(PART, bytes)?;
         texts.look(bytes);
     }
+    texts.is_signed = bytes.ends_with(SIGNATURE);
     Ok(elf.map(|elf| Said::Elf(Box::new(Elf { texts, ..elf }))))
 }
+
+/// How a kernel module ends that is signed.
+const SIGNATURE: &[u8] = b"~Module signature appended~\n";
+/// How the names of compressed kernel modules end.
+const PACKED: [&str; 3] = [".ko.gz", ".ko.xz", ".ko.zst"];
 
 /// Objects that are never executable and are asked for nevertheless.
 fn is_object(name: &str) -> bool {

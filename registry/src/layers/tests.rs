@@ -1,6 +1,7 @@
 //! Layers as they come: honest, odd and hostile.
 
 mod kit;
+mod objects;
 mod start;
 
 use std::io::{Read, Write as _};
@@ -214,7 +215,11 @@ fn what_else_rules_ask_for_is_found() {
     assert_eq!(found.object_level.unwrap().value, 3);
     assert_eq!(found.jemalloc.unwrap().path, "buildkitd");
     assert_eq!(found.own_namespaces.unwrap().path, "buildkitd");
-    assert_eq!(found.kernel_module.unwrap().value, "5.14.0-70.el9");
+    let module = &found.kernel_modules["5.14.0-70.el9"];
+    assert_eq!(
+        (module.path.as_str(), module.is_signed),
+        ("lib/modules/x.ko", Some(false))
+    );
 }
 
 /// Reads a layer as a registry sends it: compressed, under its digest.

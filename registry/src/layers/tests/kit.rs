@@ -29,6 +29,13 @@ impl Tar {
         self.entry(path, EntryType::Regular, 0o755, data.as_ref())
     }
 
+    /// A program whose file has capabilities, as a PAX header tells them.
+    pub(super) fn capable(mut self, path: &str, capabilities: &[u8], data: &[u8]) -> Self {
+        let key = "SCHILY.xattr.security.capability";
+        self.0.append_pax_extensions([(key, capabilities)]).unwrap();
+        self.program(path, data)
+    }
+
     pub(super) fn folder(self, path: &str) -> Self {
         self.entry(path, EntryType::Directory, 0o755, b"")
     }
