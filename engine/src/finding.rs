@@ -45,7 +45,7 @@ codes! {
     /// A native image of GraalVM checks the CPU.
     HF104: "the image's native Java program needs a newer CPU",
     /// An application needs AVX.
-    HF105: "the application needs a CPU with AVX",
+    HF105: "the application needs a newer CPU",
     /// No platform of the image is for this architecture.
     HF110: "the image is built for another architecture",
     /// A 32-bit program on a kernel without them.
@@ -117,7 +117,7 @@ codes! {
     /// ip_tables is not there.
     HF320: "the image writes packet filters through ip_tables, and the host has none",
     /// nf_tables is not there.
-    HF321: "the image writes packet filters through nf_tables, and the host has none",
+    HF321: "the image writes packet filters that the host does not have",
     /// The driver does not satisfy what the image demands.
     HF401: "the NVIDIA driver is not what the image demands",
     /// The image's CUDA needs a newer driver.

@@ -55,7 +55,7 @@ impl Contents {
 fn kept_variable(name: &str, value: &str) -> Option<String> {
     const WHOLE: [&str; 7] = [
         java::VARIABLE,
-        programs::MONGO.0,
+        programs::MONGO,
         limits::MYSQL.0,
         cgroups::FORCE,
         cuda::DISABLE,

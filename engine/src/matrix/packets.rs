@@ -1,6 +1,7 @@
-//! Packet filters: HF320 (`ip_tables` is not there), HF321 (`nf_tables` is not there). Only for who may change them.
+//! Packet filters: HF320 (`ip_tables` is not there), HF321 (`nf_tables` is not there, or the host's own
+//! rules are in the other tables). Only for who may change them.
 
-use crate::files::Iptables;
+use crate::files::{Iptables, Seen};
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Said};
@@ -15,11 +16,43 @@ pub(super) fn nft(cell: &Cell<'_>) -> Outcome {
     check(cell, Iptables::Nft, Code::HF321, "nf_tables")
 }
 
-fn check(cell: &Cell<'_>, variant: Iptables, code: Code, module: &str) -> Outcome {
+/// HF321 again: the rules of the host itself are in the tables of the other kind, and it is those that the container
+/// would change. Rules in both go past each other.
+pub(super) fn mixed(cell: &Cell<'_>) -> Outcome {
+    // In a network of its own a container finds no rules but its own.
+    let Some(own) = iptables(cell).filter(|_| cell.uses.security.host_network) else {
+        return Outcome::Compatible;
+    };
+    match cell.host.facts.iptables {
+        Some(host) if host != own.value => cell.says(Said {
+            code: Code::HF321,
+            severity: Severity::BreaksFeature,
+            image: format!(
+                "writes packet filters of the host with iptables-{}",
+                own.value
+            ),
+            host: format!("has its own rules in those of iptables-{host}"),
+            fix: "use an image that picks its variant at run time (iptables-wrappers)".to_owned(),
+            evidence: Some(own.evidence()),
+            doubt: cell
+                .other_kernel()
+                .or(Some("whether it picks its variant itself cannot be read")),
+        }),
+        // Most hosts have one kind, and images that reach into them pick it.
+        _ => Outcome::Compatible,
+    }
+}
+
+/// Which tables the image writes, if its container may.
+fn iptables<'a>(cell: &Cell<'a>) -> Option<&'a Seen<Iptables>> {
     let security = &cell.uses.security;
     let may_change = security.privileged || security.capabilities.contains("NET_ADMIN");
     let iptables = cell.files().and_then(|files| files.iptables.as_ref());
-    let Some(iptables) = iptables.filter(|seen| may_change && seen.value == variant) else {
+    iptables.filter(|_| may_change)
+}
+
+fn check(cell: &Cell<'_>, variant: Iptables, code: Code, module: &str) -> Outcome {
+    let Some(iptables) = iptables(cell).filter(|seen| seen.value == variant) else {
         return Outcome::Compatible;
     };
     let Some(modules) = &cell.host.facts.modules else {

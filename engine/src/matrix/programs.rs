@@ -3,7 +3,7 @@
 
 use crate::fact::{Evidence, Strength};
 use crate::finding::{Code, Severity};
-use crate::host::HostFact;
+use crate::host::{AVX, HostFact};
 use crate::matrix::{Cell, Outcome, Said, cpu_level, runnable};
 use crate::version::DottedVersion;
 
@@ -92,31 +92,90 @@ pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
     cell.says(said(image, Some(doubt)))
 }
 
-/// The variable of the official MongoDB images, and the first version that needs AVX.
-pub(super) const MONGO: (&str, &str) = ("MONGO_VERSION", "5.0");
+/// The variable of the official MongoDB images.
+pub(super) const MONGO: &str = "MONGO_VERSION";
+/// Packages that hold its server.
+const MONGO_PACKAGES: [&str; 3] = [
+    "mongodb-org-server",
+    "mongodb-enterprise-server",
+    "percona-server-mongodb-server",
+];
+/// The first version that needs AVX.
+const NEEDS_AVX: &str = "5.0";
+/// The first versions that need ARMv8.2, by branch (docker-entrypoint.sh of the official images, SERVER-71772).
+const NEEDS_ARM_8_2: [&str; 3] = ["4.2.19", "4.4.19", "5.0"];
 
 /// HF105: exit code 132 without a word.
-pub(super) fn avx(cell: &Cell<'_>) -> Outcome {
-    let (name, first) = MONGO;
-    let version = cell.contents.env.get(name);
-    let version = version.and_then(|text| text.parse::<DottedVersion>().ok());
-    let Some(version) = version.filter(|version| version.is_at_least(first)) else {
+pub(super) fn features(cell: &Cell<'_>) -> Outcome {
+    let Some((version, evidence)) = mongo(cell) else {
         return Outcome::Compatible;
     };
-    // AVX comes after all of level 2 and is a part of level 3: in between some CPUs have it.
-    let between = cell.host.facts.cpu_level == Some(2);
-    cell.needs_level(3, |_| Said {
-        code: Code::HF105,
-        severity: Severity::BreaksAtStart,
-        image: format!("holds MongoDB {version}, which needs AVX"),
-        host: String::new(),
-        fix: "use MongoDB 4.4, or let the CPU model pass AVX on".to_owned(),
-        evidence: Some(Evidence::new(
-            Strength::Stated,
-            format!("{name} of the environment"),
-        )),
-        doubt: between.then_some("some CPUs of level 2 have AVX: look for avx in /proc/cpuinfo"),
-    })
+    let said = |needed: &str, host: String, fix: &str, doubt| {
+        cell.says(Said {
+            code: Code::HF105,
+            severity: Severity::BreaksAtStart,
+            image: format!("holds MongoDB {version}, which needs {needed}"),
+            host,
+            fix: fix.to_owned(),
+            evidence: Some(evidence.clone()),
+            doubt,
+        })
+    };
+    let facts = &cell.host.facts;
+    let features = facts.cpu_features.as_ref();
+    match cell.platform.architecture.as_str() {
+        AMD64 if version.is_at_least(NEEDS_AVX) => {
+            const FIX: &str = "use MongoDB 4.4, or let the CPU model pass AVX on";
+            match (features, facts.cpu_level) {
+                (Some(features), _) if features.contains(AVX) => Outcome::Compatible,
+                (Some(_), _) => said("AVX", "has CPUs without it".to_owned(), FIX, None),
+                (None, None) => Outcome::missing(HostFact::CpuLevel),
+                // AVX comes after all of level 2 and is a part of level 3: in between some CPUs have it.
+                (None, Some(3..)) => Outcome::Compatible,
+                (None, Some(level)) => said(
+                    "AVX",
+                    format!("has v{level}"),
+                    FIX,
+                    (level == 2)
+                        .then_some("some CPUs of level 2 have AVX: look for avx in /proc/cpuinfo"),
+                ),
+            }
+        }
+        "arm64" if is_since(&version, &NEEDS_ARM_8_2) => match features {
+            None => Outcome::missing(HostFact::CpuFeatures),
+            Some(features) if !features.is_empty() => Outcome::Compatible,
+            Some(_) => said(
+                "ARMv8.2-A",
+                "has CPUs that show no feature of it".to_owned(),
+                "use MongoDB 4.4.18, or nodes with newer CPUs",
+                None,
+            ),
+        },
+        _ => Outcome::Compatible,
+    }
+}
+
+/// The version of the MongoDB that an image holds: by its package, else by the variable of the official images.
+fn mongo(cell: &Cell<'_>) -> Option<(DottedVersion, Evidence)> {
+    let package = cell
+        .files()
+        .and_then(|files| files.package(&MONGO_PACKAGES));
+    if let Some(package) = package {
+        return Some((package.value.upstream()?, package.evidence()));
+    }
+    let version = cell.contents.env.get(MONGO)?.parse().ok()?;
+    let from = format!("{MONGO} of the environment");
+    Some((version, Evidence::new(Strength::Stated, from)))
+}
+
+/// Whether a version is at or after the first of its own branch, or after all branches.
+fn is_since(version: &DottedVersion, firsts: &[&str]) -> bool {
+    let firsts = firsts
+        .iter()
+        .filter_map(|it| it.parse::<DottedVersion>().ok());
+    let firsts: Vec<_> = firsts.collect();
+    let own = firsts.iter().find(|it| it.branch() == version.branch());
+    own.or(firsts.last()).is_some_and(|first| version >= first)
 }
 
 /// HF110 again: an image whose index or config says one architecture, and whose program is of another.
@@ -151,20 +210,34 @@ pub(super) fn small(cell: &Cell<'_>) -> Outcome {
         .program()
         .and_then(|program| program.architecture.as_deref());
     let image = own.unwrap_or(&cell.platform.architecture);
-    if image != "386" || cell.host.facts.architecture.as_deref() != Some(AMD64) {
-        return Outcome::Compatible;
-    }
-    match cell.host.facts.ia32 {
-        None => Outcome::missing(HostFact::Ia32),
+    let facts = &cell.host.facts;
+    let (fact, runs, fix) = match (image, facts.architecture.as_deref()) {
+        ("386", Some(AMD64)) => (
+            HostFact::Ia32,
+            facts.ia32,
+            "use an image for amd64, or boot the nodes with ia32_emulation=1",
+        ),
+        ("arm", Some("arm64")) => (
+            HostFact::Aarch32,
+            facts.aarch32,
+            "use an image for arm64, or nodes whose CPUs and kernel run 32-bit programs",
+        ),
+        _ => return Outcome::Compatible,
+    };
+    // That of amd64 is shown in the lab.
+    let unseen =
+        (fact == HostFact::Aarch32).then_some("it was not seen on such a host: try it there");
+    match runs {
+        None => Outcome::missing(fact),
         Some(true) => Outcome::Compatible,
         Some(false) => cell.says(Said {
             code: Code::HF111,
             severity: Severity::BreaksAtStart,
             image: "is a 32-bit one".to_owned(),
             host: "runs no 32-bit programs".to_owned(),
-            fix: "use an image for amd64, or boot the nodes with ia32_emulation=1".to_owned(),
+            fix: fix.to_owned(),
             evidence: cell.program().map(|program| program.evidence()),
-            doubt: cell.other_kernel(),
+            doubt: cell.other_kernel().or(unseen),
         }),
     }
 }

@@ -36,7 +36,7 @@ const RULES: &[(Pack, Each, Check)] = &[
     (Recommended, Each::Image, programs::library),
     (Recommended, Each::Image, programs::go),
     (Recommended, Each::Image, programs::graalvm),
-    (Recommended, Each::Image, programs::avx),
+    (Recommended, Each::Image, programs::features),
     (Recommended, Each::Pair, programs::mislabelled),
     (Recommended, Each::Image, seccomp::clone3),
     (Recommended, Each::Image, seccomp::faccessat2),
@@ -84,6 +84,7 @@ const KERNEL_RULES: &[(Each, KernelRule)] = &[
     (Each::Image, (Code::HF302, java::proc_cgroups)),
     (Each::Image, (Code::HF320, packets::legacy)),
     (Each::Image, (Code::HF321, packets::nft)),
+    (Each::Pair, (Code::HF321, packets::mixed)),
 ];
 
 /// How many rules and rows are active.
