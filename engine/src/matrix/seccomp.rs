@@ -26,7 +26,7 @@ struct Call {
     docker: Vec<First>,
     libseccomp: Option<First>,
     /// Why an image of which all that is known may not make the call.
-    doubt: Option<&'static str>,
+    doubt: fn(&Cell<'_>) -> Option<&'static str>,
 }
 
 /// A version as it is written, and as it is compared for each pair of image and host.
@@ -49,7 +49,7 @@ static CLONE3: LazyLock<Call> = LazyLock::new(|| Call {
     docker: firsts(&["20.10.10", "23.0"]),
     libseccomp: None,
     // Shown in the lab: what makes neither threads nor, by posix_spawn, other processes runs.
-    doubt: Some("only what makes threads calls it, and no file says so: try it there"),
+    doubt: |_| Some("only what makes threads calls it, and no file says so: try it there"),
 });
 
 static FACCESSAT2: LazyLock<Call> = LazyLock::new(|| Call {
@@ -60,7 +60,7 @@ static FACCESSAT2: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.3.8", "1.4.1", "1.5.0"]),
     docker: firsts(&["20.10.0"]),
     libseccomp: first("2.4.4"),
-    doubt: None,
+    doubt: |_| None,
 });
 
 static STATX: LazyLock<Call> = LazyLock::new(|| Call {
@@ -71,7 +71,7 @@ static STATX: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.1.7", "1.2.6", "1.3.0"]),
     docker: firsts(&["18.04"]),
     libseccomp: first("2.4.0"),
-    doubt: None,
+    doubt: |_| None,
 });
 
 static CLOCK_GETTIME64: LazyLock<Call> = LazyLock::new(|| Call {
@@ -82,7 +82,7 @@ static CLOCK_GETTIME64: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.3.8", "1.4.0"]),
     docker: firsts(&["19.03.9"]),
     libseccomp: first("2.4.2"),
-    doubt: None,
+    doubt: time64_doubt,
 });
 
 static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
@@ -95,7 +95,7 @@ static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
     containerd: firsts(&["1.4.4", "1.5.0"]),
     docker: firsts(&["23.0"]),
     libseccomp: None,
-    doubt: None,
+    doubt: |_| None,
 });
 
 fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
@@ -119,14 +119,45 @@ fn coreutils(cell: &Cell<'_>) -> Option<(String, Evidence)> {
     Some((format!("coreutils {version}"), seen.evidence()))
 }
 
+/// What calls 64-bit time on 32 bits: musl from 1.2 on always, glibc where its programs are built for it.
 fn time64(cell: &Cell<'_>) -> Option<(String, Evidence)> {
-    let libc = cell.libc().filter(|libc| libc.kind == LibcKind::Musl)?;
     let is_small = matches!(cell.platform.architecture.as_str(), "386" | "arm");
-    let version = libc
-        .version
-        .as_ref()
-        .filter(|it| is_small && it.is_at_least("1.2"))?;
-    Some((format!("musl {version} on 32 bits"), libc.evidence()))
+    let libc = cell.libc().filter(|_| is_small)?;
+    let first = match libc.kind {
+        LibcKind::Musl => "1.2",
+        LibcKind::Glibc if is_built_for_time64(cell) => "2.31",
+        LibcKind::Glibc => "2.34",
+    };
+    let version = libc.version.as_ref().filter(|it| it.is_at_least(first))?;
+    let what = format!("{} {version} on 32 bits", libc.kind);
+    Some((what, libc.evidence()))
+}
+
+/// Distributions whose programs for 32-bit arm are built with `_TIME_BITS=64`, by their first release that is.
+const TIME64_BUILDS: [(&str, &str); 3] =
+    [("debian", "13"), ("raspbian", "13"), ("ubuntu", "24.04")];
+
+fn is_built_for_time64(cell: &Cell<'_>) -> bool {
+    let distribution = cell.files().and_then(|files| files.distribution.as_ref());
+    let Some(own) = distribution.map(|seen| &seen.value) else {
+        return false;
+    };
+    let mut builds = TIME64_BUILDS.iter();
+    cell.platform.architecture == "arm"
+        && builds.any(|(id, first)| {
+            // Of Debian's testing and unstable nothing but the name is told.
+            let is_new = own
+                .dotted()
+                .is_none_or(|version| version.is_at_least(first));
+            own.id() == *id && is_new
+        })
+}
+
+/// Whether a program of glibc on 32 bits asks for 64-bit time is not read.
+fn time64_doubt(cell: &Cell<'_>) -> Option<&'static str> {
+    let is_glibc = cell.libc().is_some_and(|it| it.kind == LibcKind::Glibc);
+    (is_glibc && !is_built_for_time64(cell))
+        .then_some("only what is built with _TIME_BITS=64 calls it, and that is not read")
 }
 
 pub(super) fn clone3(cell: &Cell<'_>) -> Outcome {
@@ -198,12 +229,16 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
     let Some((what, evidence)) = makes() else {
         return Outcome::Compatible;
     };
-    let host = match (is_old, old_library) {
+    let (host, by_library) = match (is_old, old_library) {
         (None, _) => return Outcome::missing(HostFact::Runtime),
-        (Some(false), Some((_, own))) => {
-            format!("has libseccomp {own}, which does not know it")
-        }
-        _ => format!("runs {runtime}, whose profile does not know it"),
+        (Some(false), Some((_, own))) => (
+            format!("has libseccomp {own}, which does not know it"),
+            newer_runc(runtime),
+        ),
+        _ => (
+            format!("runs {runtime}, whose profile does not know it"),
+            None,
+        ),
     };
     if matches!(applies, Filter::Unknown) {
         return Outcome::missing(HostFact::SeccompDefault);
@@ -222,8 +257,24 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
             library.unwrap_or_default()
         ),
         evidence: Some(evidence),
-        doubt: call.doubt,
+        doubt: (call.doubt)(cell).or(by_library),
     })
+}
+
+/// The first versions that come with a runc that answers "not there" for a call that is newer than all that the library
+/// knows (1.0.0-rc93); as in `FCHMODAT2`.
+static WITH_NEWER_RUNC: LazyLock<[(&str, Vec<First>); 2]> = LazyLock::new(|| {
+    [
+        ("containerd", firsts(&["1.4.4", "1.5.0"])),
+        ("docker", firsts(&["23.0"])),
+    ]
+});
+
+/// Why an old libseccomp may not matter there.
+fn newer_runc(runtime: &Runtime) -> Option<&'static str> {
+    let (_, first) = WITH_NEWER_RUNC.iter().find(|it| it.0 == runtime.name)?;
+    let version = runtime.version.as_ref()?;
+    knows(version, first).then_some("not with runc 1.0.0-rc93 or newer: look at runc --version")
 }
 
 /// Whether a version is at or after the first of its own branch, or after all branches.
@@ -246,7 +297,7 @@ pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
     let Some(kernel) = &facts.kernel else {
         return Outcome::missing(HostFact::Kernel);
     };
-    let said = |host: String, fix: &str| {
+    let said = |host: String, fix: &str, doubt: Option<&'static str>| {
         cell.says(Said {
             code: Code::HF215,
             severity: Severity::BreaksFeature,
@@ -254,21 +305,27 @@ pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
             host,
             fix: fix.to_owned(),
             evidence: Some(program.evidence()),
-            doubt: cell.other_kernel(),
+            doubt: cell.other_kernel().or(doubt),
         })
     };
-    let numbers = kernel.dotted();
-    if !numbers.is_at_least("5.1") {
-        return said(
-            format!("has {kernel}, and io_uring is in 5.1"),
-            "use newer nodes",
-        );
-    }
     let sysctl = facts.sysctls.get("kernel.io_uring_disabled");
-    if sysctl.is_some_and(|value| value.trim() != "0") {
+    let sysctl = sysctl.map(|value| value.trim());
+    let security = &cell.uses.security;
+    // At 1 it is for those who may administrate, and for one group.
+    let may = security.privileged || security.capabilities.contains("SYS_ADMIN");
+    if sysctl.is_some_and(|value| value != "0" && !(value == "1" && may)) {
         return said(
             "has kernel.io_uring_disabled set".to_owned(),
             "set kernel.io_uring_disabled=0 on the nodes, or switch io_uring off in the program",
+            None,
+        );
+    }
+    // A kernel that has the setting has io_uring, whatever its number.
+    if sysctl.is_none() && !kernel.dotted().is_at_least("5.1") {
+        return said(
+            format!("has {kernel}, and io_uring is in 5.1"),
+            "use newer nodes",
+            cell.carried_back(),
         );
     }
     let Some(blocks) = facts.runtime.as_ref().map(blocks_io_uring) else {
@@ -281,6 +338,7 @@ pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
         Filter::Yes if blocks => said(
             "blocks it in the default seccomp profile".to_owned(),
             "use a Localhost profile that allows io_uring, or switch it off in the program",
+            None,
         ),
         Filter::Unknown if blocks => Outcome::missing(HostFact::SeccompDefault),
         _ => Outcome::Compatible,
