@@ -17,11 +17,12 @@ pub(super) fn own_users(cell: &Cell<'_>) -> Outcome {
     if !cell.uses.security.own_users {
         return Outcome::Compatible;
     }
+    const BREAKS: Severity = Severity::BreaksAtStart;
     let facts = &cell.host.facts;
-    let said = |host: String| {
+    let said = |severity, host: String| {
         cell.says(Said {
             code: Code::HF230,
-            severity: Severity::BreaksAtStart,
+            severity,
             image: "is to run with users of its own (hostUsers: false)".to_owned(),
             host,
             fix: "use nodes with kernel 6.3 and containerd 2.0 or newer, or take hostUsers away"
@@ -31,7 +32,7 @@ pub(super) fn own_users(cell: &Cell<'_>) -> Outcome {
         })
     };
     if sysctl(cell, MOST_NAMESPACES).as_deref() == Some("0") {
-        return said(format!("has {MOST_NAMESPACES} at 0"));
+        return said(BREAKS, format!("has {MOST_NAMESPACES} at 0"));
     }
     let Some(runtime) = &facts.runtime else {
         return Outcome::missing(HostFact::Runtime);
@@ -41,15 +42,24 @@ pub(super) fn own_users(cell: &Cell<'_>) -> Outcome {
         .as_ref()
         .is_some_and(|version| !version.is_at_least("2.0.0"));
     if runtime.name == "containerd" && is_old {
-        return said(format!("runs {runtime}, which cannot do that"));
+        let version = runtime.version.as_ref();
+        let refuses = version.is_some_and(|version| version.is_at_least("1.7"));
+        return match refuses {
+            true => said(BREAKS, format!("runs {runtime}, which cannot do that")),
+            // The pod starts, with the users of the host.
+            false => said(
+                Severity::Degraded,
+                format!("runs {runtime}, which passes over it"),
+            ),
+        };
     }
     let Some(kernel) = &facts.kernel else {
         return Outcome::missing(HostFact::Kernel);
     };
     // Red Hat's kernels carry the feature back: their number says nothing.
-    let is_told = kernel.enterprise_linux().is_none();
+    let is_told = cell.carried_back().is_none();
     match is_told && !kernel.dotted().is_at_least("6.3") {
-        true => said(format!("has {kernel}")),
+        true => said(BREAKS, format!("has {kernel}")),
         false => Outcome::Compatible,
     }
 }
@@ -64,7 +74,9 @@ const FORBID: [(&str, &str); 3] = [
 /// HF231: `No usable sandbox!`, `unshare: Operation not permitted`.
 pub(super) fn own_namespaces(cell: &Cell<'_>) -> Outcome {
     let program = cell.files().and_then(|files| files.own_namespaces.as_ref());
-    let Some(program) = program.filter(|_| !cell.uses.security.privileged) else {
+    let security = &cell.uses.security;
+    let may = security.privileged || security.capabilities.contains("SYS_ADMIN");
+    let Some(program) = program.filter(|_| !may) else {
         return Outcome::Compatible;
     };
     let forbids = |(name, value): &&(&str, &str)| sysctl(cell, name).as_deref() == Some(*value);
@@ -79,10 +91,11 @@ pub(super) fn own_namespaces(cell: &Cell<'_>) -> Outcome {
             doubt: Some("whether that program is used cannot be read"),
         });
     }
-    // Which of them a kernel has differs; one that is told speaks for the rest.
-    match cell.host.facts.sysctls.is_empty() {
-        true => Outcome::missing(HostFact::Sysctls),
-        false => Outcome::Compatible,
+    // Which of them a kernel has differs; one of them that is told speaks for the rest.
+    let is_told = |(name, _): &(&str, &str)| cell.host.facts.sysctls.contains_key(*name);
+    match FORBID.iter().any(is_told) {
+        true => Outcome::Compatible,
+        false => Outcome::missing(HostFact::Sysctls),
     }
 }
 
@@ -109,6 +122,16 @@ pub(super) fn low_ports(cell: &Cell<'_>) -> Outcome {
     if may_bind || security.first_port.is_some_and(|first| first <= port) {
         return Outcome::Compatible;
     }
+    // A capability of the file counts, unless the pod takes it away.
+    let program = cell.program().filter(|program| program.binds_low_ports);
+    let takes_away = match security {
+        it if it.no_new_privileges => Some("allowPrivilegeEscalation: false"),
+        it if it.drops_low_ports => Some("capabilities.drop"),
+        _ => None,
+    };
+    if program.is_some() && takes_away.is_none() {
+        return Outcome::Compatible;
+    }
     let Some(runtime) = &cell.host.facts.runtime else {
         return Outcome::missing(HostFact::Runtime);
     };
@@ -116,22 +139,29 @@ pub(super) fn low_ports(cell: &Cell<'_>) -> Outcome {
     let opens = match runtime.name.as_str() {
         "containerd" => version.is_none_or(|it| it.is_at_least("2.0.0")),
         "cri-o" => false,
+        "docker" => version.is_none_or(|it| it.is_at_least("20.10")),
         _ => true,
     };
     if opens {
         return Outcome::Compatible;
     }
+    let stated = || Evidence::new(Strength::Stated, "User and ExposedPorts of the config");
+    let taken = program.zip(takes_away);
+    let (what, evidence) = match taken {
+        Some((program, by)) => (
+            format!(", and {by} takes its program's capability away"),
+            program.evidence(),
+        ),
+        None => (String::new(), stated()),
+    };
     cell.says(Said {
         code: Code::HF232,
         severity: Severity::BreaksFeature,
-        image: format!("exposes port {port} and does not run as root"),
+        image: format!("exposes port {port} and does not run as root{what}"),
         host: format!("runs {runtime}, which by default opens ports from 1024 on"),
         fix: "set the pod's sysctl net.ipv4.ip_unprivileged_port_start to 0, or use a higher port"
             .to_owned(),
-        evidence: Some(Evidence::new(
-            Strength::Stated,
-            "User and ExposedPorts of the config",
-        )),
+        evidence: Some(evidence),
         doubt: Some("whether it listens there, or its program may bind low ports, cannot be read"),
     })
 }
