@@ -60,17 +60,11 @@ pub(super) fn required(cell: &Cell<'_>) -> Outcome {
 
 /// HF402
 pub(super) fn minimum_driver(cell: &Cell<'_>) -> Outcome {
-    // What is demanded is more exact: it says which older drivers will do.
-    if !has_gpu(cell) || !is_disabled(cell) {
-        return Outcome::Compatible;
-    }
-    let Some(cuda) = variable(cell, CUDA_VERSION).and_then(|text| text.parse().ok()) else {
+    let Some(cuda) = cuda(cell) else {
         return Outcome::Compatible;
     };
-    let cuda: DottedVersion = cuda;
-    let oldest = OLDEST_DRIVERS
-        .iter()
-        .find(|(major, _)| *major == cuda.major());
+    let mut oldest = OLDEST_DRIVERS.iter();
+    let oldest = oldest.find(|(major, _)| *major == cuda.version.major());
     let Some(oldest) = oldest.and_then(|(_, text)| text.parse::<DottedVersion>().ok()) else {
         return Outcome::Compatible;
     };
@@ -84,19 +78,56 @@ pub(super) fn minimum_driver(cell: &Cell<'_>) -> Outcome {
         code: Code::HF402,
         severity: Severity::BreaksFeature,
         verdict: cell.advised_against(),
-        image: format!("has CUDA {cuda}, which needs NVIDIA driver {oldest}"),
+        image: format!(
+            "has CUDA {}, which needs NVIDIA driver {oldest}",
+            cuda.version
+        ),
         host: Some(format!("has driver {driver}")),
         fix: format!(
             "use an image for an older CUDA, or nodes with NVIDIA driver {oldest} or newer"
         ),
-        evidence: Some(Evidence::new(
-            Strength::Stated,
-            format!("{CUDA_VERSION} of the environment"),
-        )),
+        evidence: Some(cuda.evidence),
     };
-    let compat = variable(cell, COMPAT)
-        .map(|_| "the image brings cuda-compat, which helps on data-center GPUs");
-    cell.broken(finding, compat)
+    let compat = cell.files().and_then(|files| files.cuda_compat.as_ref());
+    let brings_compat = variable(cell, COMPAT).is_some() || compat.is_some();
+    let compat =
+        brings_compat.then_some("the image brings cuda-compat, which helps on data-center GPUs");
+    cell.broken(finding, compat.or(cuda.doubt))
+}
+
+/// The CUDA of an image.
+struct Cuda {
+    version: DottedVersion,
+    evidence: Evidence,
+    doubt: Option<&'static str>,
+}
+
+/// The CUDA of an image that demands nothing of the driver: what it demands is more exact, as it says which older drivers
+/// will do.
+fn cuda(cell: &Cell<'_>) -> Option<Cuda> {
+    if let Some(text) = variable(cell, CUDA_VERSION) {
+        let is_asked = has_gpu(cell) && is_disabled(cell);
+        return Some(Cuda {
+            version: text.parse().ok().filter(|_| is_asked)?,
+            evidence: Evidence::new(
+                Strength::Stated,
+                format!("{CUDA_VERSION} of the environment"),
+            ),
+            doubt: None,
+        });
+    }
+    // Without it only the library tells, as packages of Python bring it. Where the pod asks for no GPU, nobody uses it.
+    let library = cell.files().and_then(|files| files.cuda_runtime.as_ref());
+    let demands_nothing = demands(cell).is_empty() || is_disabled(cell);
+    let library = library.filter(|_| cell.uses.wants_gpu && demands_nothing)?;
+    let is_linked = |it: &String| it.starts_with("libcudart.so.");
+    let program = cell.program();
+    let is_needed = program.is_some_and(|it| it.needs.iter().any(is_linked));
+    Some(Cuda {
+        version: library.value.to_string().parse().ok()?,
+        evidence: library.evidence(),
+        doubt: (!is_needed).then_some("whether its program uses that library cannot be read"),
+    })
 }
 
 /// Whether the container may see a GPU: the pod asks for one, or the node has some and whoever wants sees them.

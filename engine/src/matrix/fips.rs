@@ -1,4 +1,5 @@
 //! HF505: a host in FIPS mode, and an image that shows no validated cryptography: what the host promises ends at the image.
+//! Or an image that follows FIPS, and a host that does not.
 //!
 //! Error texts: `error:0308010C:digital envelope routines::unsupported` (OpenSSL 3 without MD5), `Installation of FIPS
 //! modules is not completed. Inconsistent state detected.` (fips-mode-setup --check under containerd).
@@ -9,13 +10,26 @@ use crate::matrix::{Cell, Outcome, Said};
 /// The package of the validated provider of OpenSSL 3.
 const PROVIDER: &str = "openssl-fips-provider";
 
-/// Only of a host that is known to be in FIPS mode: few are, and whoever runs them knows.
+/// Only of a host of which it is known: few are in FIPS mode, and whoever runs them knows.
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
+    let files = cell.files();
+    let policy = files.and_then(|files| files.crypto_policy.as_ref());
+    if cell.host.facts.fips == Some(false)
+        && let Some(policy) = policy.filter(|policy| policy.value.starts_with("FIPS"))
+    {
+        return cell.says(Said {
+            code: Code::HF505,
+            severity: Severity::Unsupported,
+            image: format!("follows the crypto policy {}", policy.value),
+            host: "is not in FIPS mode, without which no claim holds".to_owned(),
+            fix: "use nodes in FIPS mode (fips=1)".to_owned(),
+            evidence: Some(policy.evidence()),
+            doubt: Some("whether anybody relies on that claim cannot be read"),
+        });
+    }
     if cell.host.facts.fips != Some(true) || is_named_so(cell) {
         return Outcome::Compatible;
     }
-    let files = cell.files();
-    let policy = files.and_then(|files| files.crypto_policy.as_ref());
     let is_validated = policy.is_some_and(|policy| policy.value.starts_with("FIPS"))
         || files.is_some_and(|files| files.package(&[PROVIDER]).is_some());
     // CRI-O mounts the host's policy into images that follow one; containerd does not.

@@ -3,7 +3,7 @@
 
 use crate::image::{Contents, Start};
 use crate::lineage;
-use crate::matrix::{cgroups, cuda, java, limits, programs, rights};
+use crate::matrix::{cgroups, cuda, java, limits, lsm, programs, rights};
 
 /// Longest label, variable or step of the history that is kept, in bytes. Longer ones hold no version and no reference.
 const LONGEST: usize = 512;
@@ -65,6 +65,10 @@ fn kept_variable(name: &str, value: &str) -> Option<String> {
     if java::OPTIONS.contains(&name) {
         let options = java_limits(value.split_whitespace());
         return (!options.is_empty()).then(|| options.join(" "));
+    }
+    if name == lsm::TUNABLES {
+        let is_kept = value.split(':').any(|it| it == lsm::ALLOW_STACKS);
+        return is_kept.then(|| lsm::ALLOW_STACKS.to_owned());
     }
     // The demands of one CUDA list the drivers of a dozen products.
     let is_demand = name.starts_with(cuda::REQUIRE) && value.len() <= 4 * LONGEST;

@@ -111,6 +111,17 @@ pub(super) fn selinux_options(cell: &Cell<'_>) -> Outcome {
 /// The first glibc that refuses such a library (NEWS of 2.41).
 const REFUSES_STACKS: &str = "2.41";
 
+/// The variable that tunes glibc.
+pub(super) const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// Whether its value lets libraries have an executable stack.
+fn allows_stacks(tunables: &str) -> bool {
+    tunables.split(':').any(|it| it == ALLOW_STACKS)
+}
+
+/// What allows it, and all of the variable that is kept.
+pub(super) const ALLOW_STACKS: &str = "glibc.rtld.execstack=2";
+
 /// HF223: `cannot enable executable stack as shared object requires`.
 pub(super) fn executable_stack(cell: &Cell<'_>) -> Outcome {
     let glibc = cell.libc().and_then(|libc| libc.glibc());
@@ -120,7 +131,10 @@ pub(super) fn executable_stack(cell: &Cell<'_>) -> Outcome {
     let (Some(glibc), Some(object)) = (glibc, object) else {
         return Outcome::Compatible;
     };
-    if !glibc.is_at_least(REFUSES_STACKS) {
+    let own = cell.uses.env.get(TUNABLES);
+    let tunables = own.or_else(|| cell.contents.env.get(TUNABLES));
+    let is_allowed = tunables.is_some_and(|it| allows_stacks(it));
+    if is_allowed || !glibc.is_at_least(REFUSES_STACKS) {
         return Outcome::Compatible;
     }
     cell.says(Said {

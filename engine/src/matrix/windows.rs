@@ -62,10 +62,25 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     };
     let sandbox = cell.other_kernel();
     match supported(&image, &host) {
-        Some(true) if image == WITH_REVISION => cell.broken(
-            finding(),
-            Some("the revisions have to be the same, and nothing tells that of the host"),
-        ),
+        Some(true) if image == WITH_REVISION => match revisions(cell) {
+            Some((own, host)) if own == host => Outcome::Compatible,
+            Some((own, other)) => {
+                let exact = Finding {
+                    image: format!("is built for Windows {image}.{own}"),
+                    host: Some(format!(
+                        "runs {host}.{other}, and of this build the revisions have to be the same"
+                    )),
+                    fix: "build the image for the revision of the nodes, or use a newer Windows"
+                        .to_owned(),
+                    ..finding()
+                };
+                cell.broken(exact, sandbox)
+            }
+            None => cell.broken(
+                finding(),
+                Some("the revisions have to be the same, and nothing tells that of the host"),
+            ),
+        },
         Some(true) => Outcome::Compatible,
         Some(false) => cell.broken(finding(), sandbox),
         None => {
@@ -73,6 +88,16 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
             cell.broken(finding(), Some(doubt))
         }
     }
+}
+
+/// The numbers after the builds of image and host, where both are told.
+fn revisions<'a>(cell: &Cell<'a>) -> Option<(&'a str, &'a str)> {
+    fn revision(version: &str) -> Option<&str> {
+        version.split('.').nth(BUILD)
+    }
+    let image = cell.platform.os_version.as_deref()?;
+    let host = cell.host.facts.os.as_ref()?;
+    revision(image).zip(revision(host.version()))
 }
 
 /// How little the host likes a Windows image of this platform: its own build first, then what it runs besides.
