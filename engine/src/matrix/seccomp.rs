@@ -2,7 +2,8 @@
 //! HF215: io_uring, which new profiles block on purpose.
 //!
 //! Only under a profile: Kubernetes' default is none. First versions that know a call: `seccomp_boundaries.tsv` of the
-//! sources, measured with the git tags of the runtimes.
+//! sources, measured with the git tags of the runtimes; those of CRI-O with its own tags, in each of which the profile of
+//! containers/common lies (from 1.22 on it answers "not there" for whatever it does not know).
 
 use std::sync::LazyLock;
 
@@ -24,6 +25,7 @@ struct Call {
     /// First versions, by branch: one that is older than all, or than the one of its own branch, does not know it.
     containerd: Vec<First>,
     docker: Vec<First>,
+    cri_o: Vec<First>,
     libseccomp: Option<First>,
     /// Why an image of which all that is known may not make the call.
     doubt: fn(&Cell<'_>) -> Option<&'static str>,
@@ -47,6 +49,7 @@ static CLONE3: LazyLock<Call> = LazyLock::new(|| Call {
     makes: |cell| glibc(cell, "2.34"),
     containerd: firsts(&["1.4.10", "1.5.6", "1.6.0"]),
     docker: firsts(&["20.10.10", "23.0"]),
+    cri_o: firsts(&["1.22.0"]),
     libseccomp: None,
     // Shown in the lab: what makes neither threads nor, by posix_spawn, other processes runs.
     doubt: |_| Some("only what makes threads calls it, and no file says so: try it there"),
@@ -59,6 +62,7 @@ static FACCESSAT2: LazyLock<Call> = LazyLock::new(|| Call {
     makes: |cell| glibc(cell, "2.33").or_else(|| alpine(cell, "3.14")),
     containerd: firsts(&["1.3.8", "1.4.1", "1.5.0"]),
     docker: firsts(&["20.10.0"]),
+    cri_o: firsts(&["1.20.3", "1.21.0"]),
     libseccomp: first("2.4.4"),
     doubt: |_| None,
 });
@@ -70,6 +74,7 @@ static STATX: LazyLock<Call> = LazyLock::new(|| Call {
     makes: coreutils,
     containerd: firsts(&["1.1.7", "1.2.6", "1.3.0"]),
     docker: firsts(&["18.04"]),
+    cri_o: firsts(&["1.14.0"]),
     libseccomp: first("2.4.0"),
     doubt: |_| None,
 });
@@ -81,6 +86,7 @@ static CLOCK_GETTIME64: LazyLock<Call> = LazyLock::new(|| Call {
     makes: time64,
     containerd: firsts(&["1.3.8", "1.4.0"]),
     docker: firsts(&["19.03.9"]),
+    cri_o: firsts(&["1.20.3", "1.21.0"]),
     libseccomp: first("2.4.2"),
     doubt: time64_doubt,
 });
@@ -94,6 +100,7 @@ static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
     // 1.0.0-rc93, which these came with, answers for such a call that it is not there.
     containerd: firsts(&["1.4.4", "1.5.0"]),
     docker: firsts(&["23.0"]),
+    cri_o: firsts(&["1.22.0"]),
     libseccomp: None,
     doubt: |_| None,
 });
@@ -213,7 +220,8 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
     let first = match runtime.name.as_str() {
         "containerd" => &call.containerd,
         "docker" => &call.docker,
-        // Which CRI-O brings which profile is not verified: nothing is known against it.
+        "cri-o" => &call.cri_o,
+        // Of others nothing is known.
         _ => return Outcome::Compatible,
     };
     let own = cell.host.facts.libseccomp.as_ref();
@@ -237,7 +245,7 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
         ),
         _ => (
             format!("runs {runtime}, whose profile does not know it"),
-            None,
+            newer_runc(runtime).filter(|_| runtime.name == "cri-o"),
         ),
     };
     if matches!(applies, Filter::Unknown) {
@@ -270,11 +278,15 @@ static WITH_NEWER_RUNC: LazyLock<[(&str, Vec<First>); 2]> = LazyLock::new(|| {
     ]
 });
 
-/// Why an old libseccomp may not matter there.
+/// Why an old libseccomp, or an old profile of CRI-O, which brings no runc of its own, may not matter there.
 fn newer_runc(runtime: &Runtime) -> Option<&'static str> {
+    const DOUBT: Option<&str> = Some("not with runc 1.0.0-rc93 or newer: look at runc --version");
+    if runtime.name == "cri-o" {
+        return DOUBT;
+    }
     let (_, first) = WITH_NEWER_RUNC.iter().find(|it| it.0 == runtime.name)?;
     let version = runtime.version.as_ref()?;
-    knows(version, first).then_some("not with runc 1.0.0-rc93 or newer: look at runc --version")
+    DOUBT.filter(|_| knows(version, first))
 }
 
 /// Whether a version is at or after the first of its own branch, or after all branches.

@@ -26,6 +26,9 @@ const DOCKER: [(&str, Option<&str>); 2] = [
     // podman-container-tools/container-libs#293, merged after 2025-08-29; its first release is not verified.
     ("cri-o", None),
 ];
+/// The first CRI-O whose tag holds a library that takes them (vendor/go.podman.io/image 5.38): from it on nothing is known
+/// against such layers.
+const CRI_O_WITH_DOCKER: &str = "1.35";
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     let (code, first, names) = match cell.contents.zstd {
@@ -47,13 +50,15 @@ pub(super) fn check(cell: &Cell<'_>) -> Outcome {
     let Some(version) = &runtime.version else {
         return Outcome::missing(HostFact::Runtime);
     };
+    let cri_o = match code {
+        Code::HF311 => CRI_O_WITH_OCI,
+        _ => CRI_O_WITH_DOCKER,
+    };
     let parse = |text: &str| text.parse::<DottedVersion>().ok();
     let (wanted, doubt) = match first.and_then(parse) {
         Some(first) if *version >= first => return Outcome::Compatible,
         Some(first) => (format!("{} {first} or newer", runtime.name), None),
-        None if code == Code::HF311 && parse(CRI_O_WITH_OCI).is_some_and(|it| *version >= it) => {
-            return Outcome::Compatible;
-        }
+        None if version.is_at_least(cri_o) => return Outcome::Compatible,
         None => (
             format!("a newer {}", runtime.name),
             Some("which version began to take them is not verified: try it there"),
