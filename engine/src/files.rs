@@ -225,33 +225,17 @@ impl NativeImage {
     /// From the features that its message lists, in the names of GraalVM's `AMD64.CPUFeature`. What each level has is from
     /// the psABI of x86-64, without CX16, LAHF, MOVBE and OSXSAVE, which GraalVM has no names for.
     pub fn asking_for<'a>(features: impl IntoIterator<Item = &'a str>) -> Self {
-        const LEVELS: [(u8, &[&str]); 4] = [
+        const LEVELS: [(u8, &str); 4] = [
             // The last four are no instructions that code is generated for, but marks that every CPU of today sets.
-            (
-                1,
-                &[
-                    "CX8",
-                    "CMOV",
-                    "FXSR",
-                    "MMX",
-                    "SSE",
-                    "SSE2",
-                    "HT",
-                    "TSC",
-                    "TSCINV",
-                    "TSCINV_BIT",
-                ],
-            ),
-            (2, &["POPCNT", "SSE3", "SSSE3", "SSE4_1", "SSE4_2"]),
-            (3, &["AVX", "AVX2", "BMI1", "BMI2", "F16C", "FMA", "LZCNT"]),
-            (
-                4,
-                &["AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL"],
-            ),
+            (1, "CX8 CMOV FXSR MMX SSE SSE2 HT TSC TSCINV TSCINV_BIT"),
+            (2, "POPCNT SSE3 SSSE3 SSE4_1 SSE4_2"),
+            (3, "AVX AVX2 BMI1 BMI2 F16C FMA LZCNT"),
+            (4, "AVX512F AVX512BW AVX512CD AVX512DQ AVX512VL"),
         ];
         let mut asked = Self::default();
         for feature in features {
-            match LEVELS.iter().find(|(_, has)| has.contains(&feature)) {
+            let has = |names: &str| names.split(' ').any(|name| name == feature);
+            match LEVELS.iter().find(|(_, names)| has(names)) {
                 Some((level, _)) => asked.cpu_level = asked.cpu_level.max(Some(*level)),
                 None => asked.beyond.push(feature.to_owned()),
             }

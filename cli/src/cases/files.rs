@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use hostfit_engine::distribution::Distribution;
-use hostfit_engine::files::{Files, Go, Iptables, KernelModule, Libc, LibcKind, NativeImage, Program, Seen};
+use hostfit_engine::files::{
+    Files, Go, Iptables, KernelModule, Libc, LibcKind, NativeImage, Program, Seen,
+};
 use hostfit_engine::package::{Family, PackageVersion};
 use serde::Deserialize;
 
