@@ -264,6 +264,7 @@ holds full-name "tells the operator of other names" '
 
 # What cannot be is refused, and the message says what is wrong.
 refused '[Aa]dditional propert(y|ies) .?mod.? ' --set mod=x
+refused 'matrix.spec.hostPolicyy: a SupportMatrix has no such field; it has .*hostPolicy' --set matrix.spec.hostPolicyy=AnyReachable
 refused '[Aa]dditional propert(y|ies) .?replica.? ' --set webhook.replica=1
 refused '[Aa]dditional propert(y|ies) .?tags.? ' --set 'baseImages[0].name=a,baseImages[0].spec.repository=b,baseImages[0].spec.tags={c},baseImages[0].tags=c'
 refused 'mode.*(one of|enum|Audit)' --set mode=enforce

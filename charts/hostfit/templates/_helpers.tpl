@@ -81,6 +81,13 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.matrix.spec }}
+  {{- $kind := index ($.Files.Get "files/crds/supportmatrices.yaml" | fromYaml).spec.versions 0 }}
+  {{- $fields := keys $kind.schema.openAPIV3Schema.properties.spec.properties | sortAlpha }}
+  {{- range $field := keys . | sortAlpha }}
+  {{- if not (has $field $fields) }}
+  {{- fail (printf "matrix.spec.%s: a SupportMatrix has no such field; it has %s" $field (join ", " $fields)) }}
+  {{- end }}
+  {{- end }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
