@@ -3,7 +3,7 @@
 //! Subject → fact of the image → fact of the host → fix → code. Every warning makes sense alone.
 
 use hostfit_crds::policies::Unheeded;
-use hostfit_engine::finding::{Code, plain};
+use hostfit_engine::finding::{CellVerdict, Code, plain};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::policy::Refusal;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
@@ -104,14 +104,15 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
     } else {
         &format!("the {landing} host profiles")
     };
+    let not_all = format!("{subject} does not fit all of {hosts} that it may land on.");
     let first = match judgement.verdict {
         Verdict::Fail if landing == 1 => {
             format!("{subject} does not fit {hosts} that it may land on.")
         }
         Verdict::Fail => format!("{subject} fits none of {hosts} that it may land on."),
-        Verdict::Partial => {
-            format!("{subject} does not fit all of {hosts} that it may land on.")
-        }
+        // Where one host does not fit and all have to, it does not matter what is not known of others.
+        Verdict::Partial => not_all,
+        Verdict::Unknown if refusal.worst.finding.verdict == CellVerdict::Fail => not_all,
         Verdict::Unknown | Verdict::Warn | Verdict::Pass => {
             format!("it could not be told whether {subject} fits, and the policy refuses that.")
         }

@@ -294,6 +294,27 @@ async fn a_host_of_which_something_is_not_known_refuses_only_if_the_policy_says_
 }
 
 #[tokio::test]
+async fn where_all_hosts_must_fit_it_does_not_matter_what_is_not_known_of_others() {
+    let matrix = json!({"mode": "Enforce", "hostPolicy": "AllReachable", "unknownPolicy": {"hostUnknown": "Allow"}, "rules": [
+        {"name": "v1", "image": {"repository": "*"}, "host": {"cgroup": 1}, "verdict": "Unsupported"}]});
+    let setup = Setup::ordinary(matrix).await;
+    let mut arm = rhel9();
+    arm["architecture"] = json!("arm64");
+    setup
+        .cluster
+        .put(Kind::HostProfile, profile("arm", arm.clone()));
+    setup.cluster.put(Kind::Node, node("node-3", &arm));
+    let stand = setup.ready().await;
+    stand.registry.push("good", "1", &fitting());
+    let pod = pod(&stand.image("good:1"));
+    let judged = stand.judge(pod.clone()).await;
+    assert_eq!(judged, "Unknown HF110 HF904: refused HF110");
+    let denial = stand.validate(create(pod)).await.denial();
+    let expected = "pod shop/web does not fit all of the 2 host profiles that it may land on.";
+    assert!(denial.starts_with(expected), "{denial}");
+}
+
+#[tokio::test]
 async fn a_pair_of_which_no_matrix_speaks_is_refused_only_if_the_policy_says_so() {
     for (response, expected) in [
         ("Allow", "Pass -: let in"),
