@@ -25,7 +25,7 @@ use crate::{Condition, Selector};
     status = "CompatExceptionStatus",
     derive = "PartialEq",
     doc = "Lets named findings pass until a date: in this namespace, at admission, in reports, plans and on the command line.",
-    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state","description":"Active, Unused or Expired"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state","description":"Active, Unused, Expired or Invalid"}"#,
     printcolumn = r#"{"name":"Matches","type":"integer","jsonPath":".status.matches","description":"Workloads of which it accepts a finding"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expirationTime"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","priority":1,"description":"Whether it is read and used"}"#,
@@ -72,7 +72,7 @@ pub struct CompatExceptionStatus {
     /// Generation of the spec that this speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Active: it accepts findings. Unused: it could, and there are none. Expired: it is over.
+    /// Active: it accepts findings. Unused: it could, and there are none. Expired: it is over. Invalid: it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
     /// Workloads of which it accepts a finding now.
@@ -99,11 +99,13 @@ pub enum State {
     Unused,
     /// It is over.
     Expired,
+    /// It cannot be read: it accepts nothing, and the condition Ready says why.
+    Invalid,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 3] = [Self::Active, Self::Unused, Self::Expired];
+    pub const ALL: [Self; 4] = [Self::Active, Self::Unused, Self::Expired, Self::Invalid];
 
     /// The name in objects.
     pub fn as_str(self) -> &'static str {
@@ -111,6 +113,7 @@ impl State {
             Self::Active => "Active",
             Self::Unused => "Unused",
             Self::Expired => "Expired",
+            Self::Invalid => "Invalid",
         }
     }
 }

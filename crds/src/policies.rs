@@ -15,7 +15,16 @@ use crate::support_matrix::{MatrixError, SupportMatrix};
 /// without one its mode and packs.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
-    matrices: Vec<(Arc<SupportMatrix>, Policy)>,
+    matrices: Vec<Active>,
+}
+
+/// A matrix, and what counts of it.
+#[derive(Debug, Clone)]
+struct Active {
+    matrix: Arc<SupportMatrix>,
+    policy: Policy,
+    /// Not if it was never readable: then its rows do not count.
+    is_whole: bool,
 }
 
 /// The policy of a namespace, and its mode there.
@@ -71,13 +80,17 @@ impl Policies {
         let mut read = Vec::new();
         for matrix in matrices {
             match matrix.policy() {
-                Ok(policy) => read.push((matrix, policy)),
+                Ok(policy) => read.push(Active {
+                    matrix,
+                    policy,
+                    is_whole: true,
+                }),
                 Err(error) => {
                     let name = matrix.name_any();
                     let before = last
                         .matrices
                         .iter()
-                        .find(|(last, _)| last.name_any() == name);
+                        .find(|last| last.matrix.name_any() == name);
                     // After a restart there is no last good state: mode and packs hold, the rows do not.
                     let without_rows = || {
                         let mut without = (*matrix).clone();
@@ -88,15 +101,18 @@ impl Policies {
                         if codes(&without.spec.exception_codes).is_err() {
                             without.spec.exception_codes.clear();
                         }
-                        let policy = without.policy().ok()?;
-                        Some((matrix.clone(), policy))
+                        Some(Active {
+                            policy: without.policy().ok()?,
+                            matrix: matrix.clone(),
+                            is_whole: false,
+                        })
                     };
                     read.extend(before.cloned().or_else(without_rows));
                     errors.insert(name, error);
                 }
             }
         }
-        read.sort_by_key(|(matrix, _)| matrix.name_any());
+        read.sort_by_key(|active| active.matrix.name_any());
         (Self { matrices: read }, errors)
     }
 
@@ -105,9 +121,9 @@ impl Policies {
         let selected = self
             .matrices
             .iter()
-            .filter(|(matrix, _)| matrix.selects(labels));
+            .filter(|active| active.matrix.selects(labels));
         selected
-            .map(|(_, policy)| policy.clone())
+            .map(|active| active.policy.clone())
             .reduce(Policy::and)
             .unwrap_or_else(Policy::report_only)
     }
@@ -128,6 +144,12 @@ impl Policies {
     pub fn active(&self) -> impl Iterator<Item = (&SupportMatrix, &Policy)> {
         self.matrices
             .iter()
-            .map(|(matrix, policy)| (matrix.as_ref(), policy))
+            .map(|active| (active.matrix.as_ref(), &active.policy))
+    }
+
+    /// Whether rows of the matrix of this name count. Not if none of its states was readable since the process started.
+    pub fn has_rows_of(&self, name: &str) -> bool {
+        let mut whole = self.matrices.iter().filter(|active| active.is_whole);
+        whole.any(|active| active.matrix.name_any() == name)
     }
 }

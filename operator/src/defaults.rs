@@ -54,11 +54,29 @@ fn uid_of<K: ResourceExt>(objects: &[Arc<K>], name: &str) -> Option<String> {
     found.and_then(|object| object.uid())
 }
 
-/// What a conflict means, before the API server's own words.
-pub(crate) const CONFLICT: &str = "people changed what the chart sets, and their edits stay";
+/// Objects that are not as the chart has them, by name.
+pub(crate) type Unapplied = BTreeMap<String, Why>;
 
-/// Objects whose defaults conflict with what people changed: name, and what the API server says.
-pub(crate) type Conflicts = BTreeMap<String, String>;
+/// Why defaults were not applied, with the API server's own words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Why {
+    #[error("people changed what the chart sets, and their edits stay: {0}")]
+    Conflict(String),
+    #[error(
+        "the API server refuses what the chart sets, and the object stays as it was; correct the values: {0}"
+    )]
+    Refused(String),
+}
+
+impl Why {
+    /// For conditions.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "Conflict",
+            Self::Refused(_) => "Refused",
+        }
+    }
+}
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -146,48 +164,56 @@ impl Defaults {
         self,
         world: World,
         writer: Writer,
-        conflicts: watch::Sender<Conflicts>,
+        unapplied: watch::Sender<Unapplied>,
     ) {
         let mut open = self.0;
         loop {
             let mut failed = Vec::new();
             for default in open {
                 let name = &default.name;
-                match writer
+                let error = match writer
                     .default_object(&default.resource, name, &default.object)
                     .await
                 {
-                    Ok(_) => info!(name, "default applied"),
-                    Err(kube::Error::Api(status)) if status.code == 409 => {
-                        warn!(
-                            name,
-                            conflict = status.message,
-                            "people changed this object: their edits stay"
-                        );
-                        let event = Event {
-                            type_: EventType::Warning,
-                            reason: "DefaultsNotApplied".to_owned(),
-                            note: Some(note(&format!("{CONFLICT}: {}", status.message), "")),
-                            action: "Apply".to_owned(),
-                            secondary: None,
-                        };
-                        writer.event(&event, &default.reference(&world)).await;
-                        conflicts.send_modify(|all| {
-                            all.insert(name.clone(), status.message.clone());
-                        });
+                    Ok(_) => {
+                        info!(name, "default applied");
+                        unapplied.send_if_modified(|all| all.remove(name).is_some());
+                        continue;
                     }
+                    Err(error) => error,
+                };
+                let kube::Error::Api(status) = &error else {
+                    warn!(name, %error, "default not applied; trying again");
+                    failed.push(default);
+                    continue;
+                };
+                let said = status.message.clone();
+                let (why, is_final) = match status.code {
+                    409 => (Why::Conflict(said), true),
                     // It will not become valid by waiting, for example if it changes what is immutable.
-                    Err(kube::Error::Api(status)) if status.code == 422 => {
-                        warn!(
-                            name,
-                            error = status.message,
-                            "default refused; delete the object, or change the values"
-                        );
-                    }
-                    Err(error) => {
-                        warn!(name, %error, "default not applied; trying again");
+                    422 => (Why::Refused(said), true),
+                    // A field that the kind does not have; a newer CRD may have it.
+                    500 if said.contains(NOT_DECLARED) => (Why::Refused(said), false),
+                    _ => {
+                        warn!(name, error = said, "default not applied; trying again");
                         failed.push(default);
+                        continue;
                     }
+                };
+                if unapplied.borrow().get(name) != Some(&why) {
+                    warn!(name, "default not applied: {why}");
+                    let event = Event {
+                        type_: EventType::Warning,
+                        reason: "DefaultsNotApplied".to_owned(),
+                        note: Some(note(&why.to_string(), "")),
+                        action: "Apply".to_owned(),
+                        secondary: None,
+                    };
+                    writer.event(&event, &default.reference(&world)).await;
+                    unapplied.send_modify(|all| drop(all.insert(name.clone(), why)));
+                }
+                if !is_final {
+                    failed.push(default);
                 }
             }
             if failed.is_empty() {
@@ -198,6 +224,9 @@ impl Defaults {
         }
     }
 }
+
+/// What the API server says of a field in an apply that the schema does not have.
+const NOT_DECLARED: &str = "field not declared in schema";
 
 #[cfg(test)]
 mod tests {

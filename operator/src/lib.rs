@@ -189,7 +189,7 @@ impl Leader {
             writer,
         } = self;
         let (counts, counted) = watch::channel(nodes::Counts::None);
-        let (conflicts, conflicted) = watch::channel(defaults::Conflicts::new());
+        let (telling, unapplied) = watch::channel(defaults::Unapplied::new());
         let (using, in_use) = watch::channel(InUse::default());
         let image_profiles = ImageProfiles {
             world: world.clone(),
@@ -208,14 +208,14 @@ impl Leader {
             excluded,
             counts,
             using,
-            conflicts: conflicted,
+            unapplied,
             metrics,
             events: args.events,
             started: tokio::time::Instant::now(),
         };
         let work = async {
             tokio::join!(
-                defaults.run(world.clone(), writer.clone(), conflicts),
+                defaults.run(world.clone(), writer.clone(), telling),
                 nodes::run(world.clone(), writer.clone(), args.label_nodes, counted),
                 lineage::run(
                     world.clone(),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::apply::{Writer, Written};
-use crate::defaults::Conflicts;
+use crate::defaults::Unapplied;
 use crate::image_profiles::InUse;
 use crate::metrics::{Counted, Metrics};
 use crate::nodes::{self, Counts};
@@ -56,7 +56,7 @@ pub(crate) struct Reports {
     pub(crate) counts: watch::Sender<Counts>,
     /// Tells which images are in use.
     pub(crate) using: watch::Sender<InUse>,
-    pub(crate) conflicts: watch::Receiver<Conflicts>,
+    pub(crate) unapplied: watch::Receiver<Unapplied>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether verdicts that change are told as Events, too.
     pub(crate) events: bool,
@@ -219,12 +219,12 @@ impl Reports {
         let said = exceptions.write(&self.writer, numbers_due, self.events);
         let said = said.await;
         if numbers_due {
-            let conflicts = self.conflicts.borrow().clone();
+            let unapplied = self.unapplied.borrow().clone();
             let facts = matrices::Facts {
                 matrices: &matrices,
                 policies,
                 errors: &errors,
-                conflicts: &conflicts,
+                unapplied: &unapplied,
                 by_namespace: &plan.by_namespace,
                 namespaces: &namespaces,
                 profiles: fleet.hosts().len(),

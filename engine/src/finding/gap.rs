@@ -92,7 +92,7 @@ impl Gap {
                 Unreachable::NoAnswer => (
                     format!("not checked: registry {registry} cannot be reached"),
                     None,
-                    "check the registry's name, its certificate and the network from the hostfit pods",
+                    "check the registry's name, its certificate and the network from the hostfit pods; one without TLS stands in registry.plainHTTP",
                 ),
                 Unreachable::NotAllowed => (
                     format!("not checked: registry {registry} may not be asked"),

@@ -74,11 +74,13 @@ impl FromStr for RulesVersion {
         if parts.next().is_some() {
             return Err(error());
         }
-        Ok(Self(
-            year.parse().map_err(|_| error())?,
-            month.parse().map_err(|_| error())?,
-            number.parse().map_err(|_| error())?,
-        ))
+        let year = year.parse().map_err(|_| error())?;
+        let month = month.parse().map_err(|_| error())?;
+        let number = number.parse().map_err(|_| error())?;
+        let is_month = (1..=12).contains(&month);
+        is_month
+            .then_some(Self(year, month, number))
+            .ok_or_else(error)
     }
 }
 
@@ -100,6 +102,8 @@ mod tests {
             "2026.11.1.1",
             "v2026.11.1",
             "2026.300.1",
+            "2026.13.1",
+            "2026.0.1",
         ] {
             let error = wrong.parse::<RulesVersion>().unwrap_err().to_string();
             assert!(

@@ -114,6 +114,7 @@ fn status(exception: &CompatException, facts: &Facts<'_>) -> CompatExceptionStat
     let matches = facts.accepted.get(&key).copied().unwrap_or_default();
     let state = match (now >= expires, matches) {
         (true, _) => State::Expired,
+        (false, _) if read.is_err() => State::Invalid,
         (false, 0) => State::Unused,
         (false, _) => State::Active,
     };

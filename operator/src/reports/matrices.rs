@@ -1,5 +1,6 @@
 //! The statuses of SupportMatrices: whether every row could be read, and what the workloads come to.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use crate::apply::Writer;
-use crate::defaults::{CONFLICT, Conflicts};
+use crate::defaults::Unapplied;
 
 /// Namespaces that a condition names.
 const MOST_NAMESPACES: usize = 5;
@@ -25,7 +26,7 @@ pub(super) struct Facts<'a> {
     pub(super) matrices: &'a [Arc<SupportMatrix>],
     pub(super) policies: &'a Policies,
     pub(super) errors: &'a HashMap<String, MatrixError>,
-    pub(super) conflicts: &'a Conflicts,
+    pub(super) unapplied: &'a Unapplied,
     pub(super) by_namespace: &'a BTreeMap<String, VerdictCounts>,
     pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
     pub(super) profiles: usize,
@@ -77,15 +78,22 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
                 MatrixError::RulesVersion(_) => "UnknownRulesVersion",
                 MatrixError::ExceptionCode(_) => "UnknownCode",
             },
-            message: format!("{error}; the last good state stays active"),
+            message: match facts.policies.has_rows_of(&name) {
+                true => {
+                    format!("{error}; the last good state stays active until a process restarts")
+                }
+                false => format!(
+                    "{error}; until it is mended its mode and packs hold, and its rows do not"
+                ),
+            },
         },
     }];
-    if let Some(conflict) = facts.conflicts.get(&name) {
+    if let Some(why) = facts.unapplied.get(&name) {
         conditions.push(Wanted {
             type_: names::DEFAULTS_APPLIED,
             status: false,
-            reason: "Conflict",
-            message: format!("{CONFLICT}: {conflict}"),
+            reason: why.reason(),
+            message: why.to_string(),
         });
     }
     conditions.extend(unheeded(matrix, facts));
@@ -134,11 +142,16 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
 
 /// What a version that people accept keeps from refusing.
 fn held_back(policy: Option<&Policy>) -> String {
-    match policy.map(|policy| policy.rules.accepted) {
-        Some(accepted) if accepted < RulesVersion::CURRENT => {
-            format!("; what is newer than {accepted} only warns (spec.rulesVersion)")
-        }
-        _ => String::new(),
+    let Some(accepted) = policy.map(|policy| policy.rules.accepted) else {
+        return String::new();
+    };
+    match accepted.cmp(&RulesVersion::CURRENT) {
+        Ordering::Less => format!("; what is newer than {accepted} only warns (spec.rulesVersion)"),
+        // People mean it by `latest`, and hardly by a number.
+        Ordering::Greater if accepted != RulesVersion::LATEST => format!(
+            "; there are no rules {accepted} yet: what upgrades bring until then refuses at once (spec.rulesVersion)"
+        ),
+        Ordering::Equal | Ordering::Greater => String::new(),
     }
 }
 

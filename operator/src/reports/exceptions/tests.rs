@@ -115,6 +115,13 @@ fn the_condition_says_what_is_accepted_or_why_nothing_is() {
 }
 
 #[test]
+fn what_cannot_be_read_is_invalid_and_not_unused() {
+    let state = |change: (&str, Value)| at(&exception(&[change]), NOW, 0, json!({})).state;
+    assert_eq!(state(("codes", json!(["HF999"]))), Some(State::Invalid));
+    assert_eq!(state(("codes", json!(["HF101"]))), Some(State::Unused));
+}
+
+#[test]
 fn the_state_follows_matches_and_the_second_of_expiry() {
     let mut exception = exception(&[]);
     let mut state = |now: &str, matches| {
@@ -196,6 +203,6 @@ fn exceptions_are_counted_by_state_and_namespace() {
         now: &time(NOW),
     });
     let counts: Vec<_> = plan.by_state().into_values().collect();
-    assert_eq!(counts, [1, 0, 1]);
+    assert_eq!(counts, [1, 0, 1, 0]);
     assert_eq!(plan.active(), [("shop".to_owned(), 1)].into());
 }
