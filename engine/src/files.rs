@@ -44,6 +44,8 @@ pub struct Files {
     pub object_level: Option<Seen<u8>>,
     /// The highest kernel that the ABI note of a shared library besides libc asks for.
     pub object_kernel: Option<Seen<KernelVersion>>,
+    /// The smallest alignment in bytes of the segments of a shared library for arm64, if it is less than every host of it takes.
+    pub object_alignment: Option<Seen<u64>>,
     /// A shared library that wants an executable stack.
     pub executable_stack: Option<Seen<()>>,
     /// An object that needs the kernel's own type information (BTF) to be loaded.

@@ -24,6 +24,7 @@ pub struct Written {
     program: Option<WrittenProgram>,
     object_level: Option<u8>,
     object_kernel: Option<String>,
+    object_alignment: Option<u64>,
     executable_stack: bool,
     ebpf: bool,
     /// A module for this kernel: `5.14.0-70.el9.x86_64`, with ` signed` or ` unsigned` after it where that is known.
@@ -146,6 +147,9 @@ impl Written {
                 .map(|it| Seen::new(it, "usr/lib64/libfast.so")),
             object_kernel: kernel(&self.object_kernel)?
                 .map(|it| Seen::new(it, "usr/lib64/libQt5Core.so.5")),
+            object_alignment: self
+                .object_alignment
+                .map(|it| Seen::new(it, "usr/lib/libold.so")),
             executable_stack: seen(self.executable_stack, "usr/lib64/libold.so"),
             ebpf: seen(self.ebpf, "opt/probe.o"),
             kernel_modules: self

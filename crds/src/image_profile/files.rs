@@ -30,6 +30,9 @@ pub struct FilesProfile {
     /// Highest kernel that the ABI note of a shared library asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_kernel: Option<SeenValue>,
+    /// Smallest alignment of the segments of a shared library for arm64, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_alignment: Option<SeenValue>,
     /// Kernel modules: one for each release of a kernel that they were built for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -192,6 +195,7 @@ impl FilesProfile {
             program,
             object_level,
             object_kernel,
+            object_alignment,
             executable_stack,
             ebpf,
             kernel_modules,
@@ -221,6 +225,7 @@ impl FilesProfile {
             program: program.as_ref().map(ProgramProfile::of),
             object_level: SeenValue::of(object_level.as_ref(), u8::to_string),
             object_kernel: SeenValue::of(object_kernel.as_ref(), ToString::to_string),
+            object_alignment: SeenValue::of(object_alignment.as_ref(), u64::to_string),
             kernel_modules: kernel_modules
                 .iter()
                 .take(16)
@@ -266,6 +271,7 @@ impl FilesProfile {
             },
             object_level: seen(self.object_level.as_ref(), |text| text.parse().ok())?,
             object_kernel: seen(self.object_kernel.as_ref(), |text| text.parse().ok())?,
+            object_alignment: seen(self.object_alignment.as_ref(), |text| text.parse().ok())?,
             kernel_modules: self
                 .kernel_modules
                 .iter()

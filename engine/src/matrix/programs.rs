@@ -254,7 +254,10 @@ pub(super) fn pages(cell: &Cell<'_>) -> Outcome {
     let program = cell.program().and_then(|it| Some((it.alignment?, it)));
     let tight = program.filter(|(alignment, _)| *alignment < LARGEST_PAGE);
     let jemalloc = cell.files().and_then(|files| files.jemalloc.as_ref());
-    if tight.is_none() && jemalloc.is_none() {
+    // A static program loads none.
+    let loads = cell.files().filter(|_| cell.static_program().is_none());
+    let library = loads.and_then(|files| files.object_alignment.as_ref());
+    if tight.is_none() && jemalloc.is_none() && library.is_none() {
         return Outcome::Compatible;
     }
     let Some(page) = cell.host.facts.page_size else {
@@ -271,18 +274,27 @@ pub(super) fn pages(cell: &Cell<'_>) -> Outcome {
             doubt,
         })
     };
-    match (tight, jemalloc) {
-        (Some((alignment, program)), _) if alignment < u64::from(page) => said(
+    match (tight, jemalloc, library) {
+        (Some((alignment, program)), _, _) if alignment < u64::from(page) => said(
             format!("is built for pages of {alignment} bytes"),
             "link it with -z max-page-size=65536, or use a kernel with smaller pages",
             program.evidence(),
             cell.other_kernel(),
         ),
-        (_, Some(seen)) if page > SMALL_PAGE => said(
+        (_, Some(seen), _) if page > SMALL_PAGE => said(
             "holds jemalloc, which knows one page size".to_owned(),
             "build it with --with-lg-page=16, or use a kernel with 4 KiB pages",
             seen.evidence(),
             Some("for which page size it was built cannot be read: try it there"),
+        ),
+        (_, _, Some(seen)) if seen.value < u64::from(page) => said(
+            format!(
+                "has a library that is built for pages of {} bytes",
+                seen.value
+            ),
+            "link it with -z max-page-size=65536, or use a kernel with smaller pages",
+            seen.evidence(),
+            Some("whether anything loads it cannot be read"),
         ),
         _ => Outcome::Compatible,
     }

@@ -248,11 +248,25 @@ fn object(files: &mut Files, path: &str, elf: &Elf, architecture: &str) {
     if is_library {
         // Programs have the note of their libc; libraries only those that asked for it. The parts of glibc, too.
         most(&mut files.object_kernel, elf.kernel.clone(), path);
+        least_aligned(files, path, elf);
         if elf.executable_stack {
             files
                 .executable_stack
                 .get_or_insert_with(|| Seen::new((), path));
         }
+    }
+}
+
+/// Pages of arm64 have 64 KiB at most: what is aligned to that loads everywhere.
+fn least_aligned(files: &mut Files, path: &str, elf: &Elf) {
+    const LARGEST_PAGE: u64 = 65_536;
+    let tight = elf.alignment.filter(|align| *align < LARGEST_PAGE);
+    let Some(alignment) = tight.filter(|_| elf.architecture == Some("arm64")) else {
+        return;
+    };
+    let known = files.object_alignment.as_ref();
+    if known.is_none_or(|seen| alignment < seen.value) {
+        files.object_alignment = Some(Seen::new(alignment, path));
     }
 }
 
@@ -287,11 +301,19 @@ fn major_of(name: &str) -> Option<u64> {
 
 /// `iptables` is a link, through the alternatives, to one program for everything.
 fn iptables(root: &Root<'_>) -> Option<Seen<Iptables>> {
-    let places = ["usr/sbin/iptables", "sbin/iptables", "usr/bin/iptables"];
-    let (path, _) = places.iter().find_map(|place| root.file(place))?;
+    let places = [
+        "usr/sbin/iptables",
+        "sbin/iptables",
+        "usr/bin/iptables",
+        "usr/local/sbin/iptables",
+    ];
+    let (path, found) = places.iter().find_map(|place| root.file(place))?;
     let variant = match name_of(&path) {
         "xtables-nft-multi" => Iptables::Nft,
-        "xtables-legacy-multi" | "xtables-multi" | "iptables-multi" => Iptables::Legacy,
+        "xtables-legacy-multi" | "xtables-multi" => Iptables::Legacy,
+        // Before 1.8 there was no other: RHEL 6 names its version, RHEL 5 has one program for each command.
+        name if name.starts_with("iptables-multi") => Iptables::Legacy,
+        "iptables" if found.elf().is_some() => Iptables::Legacy,
         _ => return None,
     };
     Some(Seen::new(variant, path))

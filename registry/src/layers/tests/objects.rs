@@ -1,7 +1,9 @@
 //! Libraries, modules and what else is looked for among all files.
 
+use hostfit_engine::files::Iptables;
+
 use super::kit::{Tar, abi, elf as program, isa, libc};
-use super::{LOADER, facts};
+use super::{LOADER, facts, files, start};
 
 #[test]
 fn a_library_that_can_be_run_is_one_all_the_same() {
@@ -143,4 +145,63 @@ fn libraries_of_cuda_are_known_by_their_names() {
     let found = facts(&[root], &[]);
     assert_eq!(found.cuda_runtime.unwrap().value, 12);
     assert!(found.cuda_compat.is_some());
+}
+
+#[test]
+fn libraries_for_arm64_are_known_by_their_least_alignment() {
+    let library = |alignment: u8| {
+        let mut elf = program(None, &[], b"");
+        elf[18] = 183;
+        // The third byte of the alignment of the only segment: 0x1000 is 4 KiB, 0x10000 is 64.
+        elf[64 + 48 + 1] = if alignment == 4 { 0x10 } else { 0 };
+        elf[64 + 48 + 2] = if alignment == 64 { 1 } else { 0 };
+        elf
+    };
+    let root = Tar::new()
+        .file("usr/lib/liba.so", library(64))
+        .file("usr/lib/libb.so", library(4))
+        .layer();
+    let found = files(&[root], &start(&[]), "arm64")
+        .object_alignment
+        .unwrap();
+    assert_eq!(
+        (found.value, found.path.as_str()),
+        (4_096, "usr/lib/libb.so")
+    );
+    let amd64 = Tar::new()
+        .file("usr/lib/liba.so", program(None, &[], b""))
+        .layer();
+    assert_eq!(facts(&[amd64], &[]).object_alignment, None);
+}
+
+#[test]
+fn iptables_tells_its_variant_by_where_its_name_leads() {
+    let variant = |place: &str, target: &str| {
+        let root = Tar::new()
+            .program(target, program(Some(LOADER), &[], b""))
+            .symlink(place, &format!("/{target}"));
+        facts(&[root.layer()], &[]).iptables.map(|seen| seen.value)
+    };
+    let legacy = Some(Iptables::Legacy);
+    assert_eq!(
+        variant("usr/sbin/iptables", "usr/sbin/xtables-nft-multi"),
+        Some(Iptables::Nft)
+    );
+    assert_eq!(
+        variant("sbin/iptables", "sbin/xtables-legacy-multi"),
+        legacy
+    );
+    assert_eq!(
+        variant("sbin/iptables", "sbin/iptables-multi-1.4.7"),
+        legacy
+    );
+    assert_eq!(variant("usr/local/sbin/iptables", "opt/other"), None);
+    let old = Tar::new().program("sbin/iptables", program(Some(LOADER), &[], b""));
+    assert_eq!(
+        facts(&[old.layer()], &[]).iptables.unwrap().value,
+        Iptables::Legacy
+    );
+    // iptables-wrappers: which it takes is found out as it runs.
+    let wrapper = Tar::new().program("sbin/iptables", "#!/bin/sh\nexec iptables-nft\n");
+    assert_eq!(facts(&[wrapper.layer()], &[]).iptables, None);
 }
