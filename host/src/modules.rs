@@ -39,21 +39,21 @@ impl Machine {
         )
     }
 
-    /// `sig_enforce`, or a lockdown, or how the kernel was built. Without the first there are no signatures at all.
+    /// `sig_enforce`, or a lockdown, or how the kernel was built. Without the first there are no signatures at all. Where the
+    /// lockdown is hidden, as in a container without the machine's `sys`, nothing denies one.
     pub(crate) fn signed_modules(&self, config: Option<&str>) -> Option<bool> {
         let lockdown = self.text("sys/kernel/security/lockdown");
+        let is = |wanted: &str| config.is_some_and(|it| it.lines().any(|line| line == wanted));
         // `none [integrity] confidentiality`: what is in brackets holds.
-        let is_locked = lockdown.is_some_and(|text| text.contains('[') && !text.contains("[none]"));
-        let is_forced = config.is_some_and(|config| {
-            config
-                .lines()
-                .any(|line| line == "CONFIG_MODULE_SIG_FORCE=y")
-        });
-        if is_locked || is_forced {
+        let is_locked = lockdown.as_ref().map(|text| !text.contains("[none]"));
+        let never_locks = config.is_some() && !is("CONFIG_SECURITY_LOCKDOWN_LSM=y");
+        let is_locked = is_locked.or(never_locks.then_some(false));
+        if is_locked == Some(true) || is("CONFIG_MODULE_SIG_FORCE=y") {
             return Some(true);
         }
         match self.text("sys/module/module/parameters/sig_enforce") {
-            Some(text) => Some(text.trim() == "Y"),
+            Some(text) if text.trim() == "Y" => Some(true),
+            Some(_) => is_locked,
             None => self.exists("sys/module").then_some(false),
         }
     }

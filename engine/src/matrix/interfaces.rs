@@ -167,7 +167,7 @@ pub(super) fn module(cell: &Cell<'_>) -> Outcome {
         };
         let more = match others {
             0 => String::new(),
-            others => format!(" and {others} other kernels"),
+            others => format!(" and {others} more"),
         };
         return said(
             format!("holds a kernel module for {release}{more}"),
