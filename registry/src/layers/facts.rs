@@ -46,8 +46,9 @@ pub(crate) fn files<L: Deref<Target = Layer>>(
         match found.said() {
             Some(Said::Elf(elf)) => object(&mut files, path, elf, architecture),
             Some(Said::PackedModule) => {
-                let release = release_of_path(path);
-                release.map(|it| module(&mut files, it, path, None));
+                if let Some(release) = release_of_path(path) {
+                    module(&mut files, release, path, None);
+                }
             }
             Some(Said::Packages(packages)) => {
                 for (name, version) in &packages.by_name {
