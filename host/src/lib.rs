@@ -211,7 +211,9 @@ impl Machine {
     fn proc_cgroups(&self) -> Option<BTreeSet<String>> {
         let text = self.text("proc/cgroups")?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let names = lines.filter_map(|line| line.split_whitespace().next());
+        // The last number tells whether it is switched on: a JVM takes one that is not for one that is missing.
+        let on = lines.filter(|line| line.split_whitespace().nth(3) != Some("0"));
+        let names = on.filter_map(|line| line.split_whitespace().next());
         Some(names.map(str::to_owned).collect())
     }
 

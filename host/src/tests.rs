@@ -57,7 +57,10 @@ fn a_machine_tells_what_rules_ask_for() {
                 "proc/self/maps",
                 "7f00-7f01 r-xp 0 0 0 [vdso]\nff00-ff01 --xp 0 0 0 [vsyscall]\n",
             ),
-            ("proc/cgroups", "#subsys_name\thierarchy\ncpu\t0\npids\t0\n"),
+            (
+                "proc/cgroups",
+                "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t0\t1\t1\nmemory\t0\t1\t0\npids\t0\n",
+            ),
             ("proc/sys/crypto/fips_enabled", "1\n"),
             ("boot/config-6.12.9-amd64", "CONFIG_IA32_EMULATION=y\n"),
             ("proc/modules", "overlay 1 0 - Live\n"),
