@@ -1,6 +1,7 @@
 //! Verdicts for people, and documents for machines.
 
 use hostfit_engine::fact::{Evidence, Fact, Strength};
+use hostfit_engine::files::{Files, Program, Seen};
 use hostfit_engine::finding::{CellVerdict, plain};
 use hostfit_engine::image::Contents;
 use hostfit_engine::lineage::Lineage;
@@ -153,7 +154,45 @@ pub(crate) fn known(lineage: &Lineage, contents: &Contents) -> Vec<Known> {
             add(field, seen.value.as_str().into(), &seen.evidence());
         }
     }
+    for (field, value, evidence) in found_among_all(files) {
+        add(field, value, &evidence);
+    }
     all
+}
+
+/// What was looked for among all files, and is there.
+fn found_among_all(files: &Files) -> impl Iterator<Item = (&'static str, Value, Evidence)> {
+    fn text<T: ToString>(seen: &Option<Seen<T>>) -> Option<(Value, Evidence)> {
+        let seen = seen.as_ref()?;
+        Some((seen.value.to_string().into(), seen.evidence()))
+    }
+    let is_there = |seen: &Option<Seen<()>>| Some((true.into(), seen.as_ref()?.evidence()));
+    let of_program = |has: fn(&Program) -> bool| {
+        let program = files.program.as_ref().filter(|it| has(it))?;
+        Some((true.into(), program.evidence()))
+    };
+    let modules = files.kernel_modules.first_key_value().map(|(_, first)| {
+        let releases: Vec<_> = files.kernel_modules.keys().map(String::as_str).collect();
+        (releases.join(" ").into(), first.evidence())
+    });
+    let found = [
+        ("binds_low_ports", of_program(|it| it.binds_low_ports)),
+        ("holds_ebpf", of_program(|it| it.holds_ebpf)),
+        ("library_cpu_level", text(&files.object_level)),
+        ("library_min_kernel", text(&files.object_kernel)),
+        ("library_alignment", text(&files.object_alignment)),
+        ("executable_stack", is_there(&files.executable_stack)),
+        ("ebpf", is_there(&files.ebpf)),
+        ("kernel_modules", modules),
+        ("jemalloc", is_there(&files.jemalloc)),
+        ("own_namespaces", is_there(&files.own_namespaces)),
+        ("iptables", text(&files.iptables)),
+        ("cuda_runtime", text(&files.cuda_runtime)),
+        ("crypto_policy", text(&files.crypto_policy)),
+    ];
+    found
+        .into_iter()
+        .filter_map(|(field, seen)| seen.map(|(value, evidence)| (field, value, evidence)))
 }
 
 /// Packages with fields of their own.
