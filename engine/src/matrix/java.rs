@@ -44,8 +44,31 @@ struct Java<'a> {
 impl Java<'_> {
     /// Whether its virtual machine is OpenJ9: `jdk-17.0.8+7_openj9-0.40.0`, or as its `release` file was read.
     fn is_openj9(&self) -> bool {
-        self.text.to_ascii_lowercase().contains("openj9")
+        self.text.to_ascii_lowercase().contains("openj9") || service_pack(self.text).is_some()
     }
+
+    /// The build to update to so that cgroup v2 is known; none for one that knows it.
+    fn build_for_v2(&self) -> Option<&'static str> {
+        match service_pack(self.text) {
+            Some(pack) => (pack < IBM_KNOWS_V2.0).then_some(IBM_KNOWS_V2.1),
+            None => build_for_v2(&self.version, self.is_openj9()),
+        }
+    }
+}
+
+/// The first service release and fix pack of IBM's own Java 8 that knows cgroup v2.
+const IBM_KNOWS_V2: ((u64, u64), &str) = ((8, 6), "8.0.8.6");
+
+/// Service release and fix pack, by which IBM's own Java counts: `1.8.0_sr8fp5`.
+fn service_pack(text: &str) -> Option<(u64, u64)> {
+    fn number(text: &str) -> Option<(u64, &str)> {
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        let (digits, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
+        Some((digits.parse().ok()?, rest))
+    }
+    let (release, rest) = number(text.split_once("sr")?.1)?;
+    let pack = rest.strip_prefix("fp").and_then(number);
+    Some((release, pack.map_or(0, |(pack, _)| pack)))
 }
 
 /// Whether options give a Java its memory.
@@ -126,7 +149,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
     let Some(java) = java(cell).filter(|it| it.version.major() >= 8) else {
         return Outcome::Compatible;
     };
-    let Some(build) = build_for_v2(&java.version, java.is_openj9()) else {
+    let Some(build) = java.build_for_v2() else {
         return Outcome::Compatible;
     };
     let text = java.text;
@@ -211,6 +234,13 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ibm_counts_service_releases_and_fix_packs() {
+        assert_eq!(service_pack("1.8.0_sr8fp26"), Some((8, 26)));
+        assert_eq!(service_pack("1.8.0_sr6"), Some((6, 0)));
+        assert_eq!(service_pack("1.8.0_342"), None);
+    }
 
     #[test]
     fn java_writes_its_version_in_many_ways() {
