@@ -182,6 +182,8 @@ pub struct Program {
     pub alignment: Option<u64>,
     /// It compares the kernel with its own ABI note: a static program of glibc before 2.36.
     pub checks_kernel: bool,
+    /// Its code calls the old page of system calls: a static program of glibc before 2.15.
+    pub calls_vsyscall: bool,
     /// Version of Go, and the x86-64 level that it was built for.
     pub go: Option<Go>,
     /// It is a native image of GraalVM, which checks the CPU by itself.

@@ -55,6 +55,8 @@ struct WrittenProgram {
     /// ABI note of a static program that compares it.
     kernel: Option<String>,
     alignment: Option<u64>,
+    /// Its code calls the vsyscall page.
+    calls_vsyscall: bool,
     /// `go1.24.1 v3`
     go: Option<String>,
     /// The features of the CPU that a native image lists: `CX8, CMOV, AVX2`; empty if it lists none.
@@ -103,6 +105,7 @@ impl Written {
                 kernel: kernel(&written.kernel)?,
                 checks_kernel: written.r#static && written.kernel.is_some(),
                 alignment: written.alignment,
+                calls_vsyscall: written.calls_vsyscall,
                 go: match &written.go {
                     None => None,
                     Some(text) => {

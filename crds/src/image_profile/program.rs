@@ -35,6 +35,9 @@ pub struct ProgramProfile {
     /// It compares the kernel with that note.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checks_kernel: bool,
+    /// Its code calls the vsyscall page.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls_vsyscall: bool,
     /// Smallest alignment of its segments in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -108,6 +111,7 @@ impl ProgramProfile {
             kernel,
             alignment,
             checks_kernel,
+            calls_vsyscall,
             go,
             native_image,
             needs,
@@ -124,6 +128,7 @@ impl ProgramProfile {
             cpu_level: *cpu_level,
             min_kernel: version(kernel.as_ref()),
             checks_kernel: *checks_kernel,
+            calls_vsyscall: *calls_vsyscall,
             alignment: alignment.map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
             go: go.as_ref().map(|go| short(&go.version)),
             go_level: go.as_ref().map(|go| go.amd64),
@@ -149,6 +154,7 @@ impl ProgramProfile {
                 None => None,
             },
             checks_kernel: self.checks_kernel,
+            calls_vsyscall: self.calls_vsyscall,
             go: match (&self.go, self.go_level) {
                 (Some(version), Some(amd64)) => Some(Go {
                     version: version.clone(),

@@ -1,6 +1,7 @@
 //! What user space expects of the kernel's interfaces: HF202 (notes of libraries), HF203 (vsyscall), HF204 (systemd's
 //! baseline), HF205 (BTF), HF206 (modules).
 
+use crate::fact::Evidence;
 use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Vsyscall};
 use crate::matrix::kernel::compares;
@@ -44,35 +45,44 @@ pub(super) fn vsyscall(cell: &Cell<'_>) -> Outcome {
     if cell.platform.architecture != "amd64" {
         return Outcome::Compatible;
     }
-    let libc = cell.libc().and_then(|libc| Some((libc.glibc()?, libc)));
-    let Some((glibc, libc)) = libc.filter(|(glibc, _)| !glibc.is_at_least(NO_VSYSCALL)) else {
+    let Some((what, evidence, doubt)) = calls_vsyscall(cell) else {
         return Outcome::Compatible;
     };
-    let is_debian = cell.files().is_some_and(|files| {
-        let distribution = files.distribution.as_ref();
-        distribution.is_some_and(|seen| seen.value.id() == "debian")
-    });
-    // Debian 6 has 2.11.
-    let is_debian_7 = is_debian && glibc.is_at_least("2.13");
-    let is_dash = cell
-        .program()
-        .is_some_and(|program| program.path.rsplit('/').next() == Some("dash"));
     match cell.host.facts.vsyscall {
         None => Outcome::missing(HostFact::Vsyscall),
         Some(Vsyscall::Emulate | Vsyscall::Xonly) => Outcome::Compatible,
         Some(Vsyscall::None) => cell.says(Said {
             code: Code::HF203,
             severity: Severity::BreaksAtStart,
-            image: format!("calls the old vsyscall page (glibc {glibc})"),
+            image: format!("calls the old vsyscall page ({what})"),
             host: "does not map it".to_owned(),
             fix: "boot the nodes with vsyscall=emulate, or use a newer base image".to_owned(),
-            evidence: Some(libc.evidence()),
-            doubt: cell
-                .other_kernel()
-                .or(is_debian_7.then_some("Debian 7 was seen to work: try it there"))
-                .or(is_dash.then_some("dash was seen to work, and not bash: try it there")),
+            evidence: Some(evidence),
+            doubt: cell.other_kernel().or(doubt),
         }),
     }
+}
+
+/// What of an image calls the page, and what speaks against being sure.
+fn calls_vsyscall(cell: &Cell<'_>) -> Option<(String, Evidence, Option<&'static str>)> {
+    if let Some(program) = cell.static_program().filter(|it| it.calls_vsyscall) {
+        let what = "its program is linked with an old glibc".to_owned();
+        let doubt = "whether it asks for the time so is not known: try it there";
+        return Some((what, program.evidence(), Some(doubt)));
+    }
+    let libc = cell.libc()?;
+    let glibc = libc.glibc().filter(|it| !it.is_at_least(NO_VSYSCALL))?;
+    let distribution = cell.files().and_then(|files| files.distribution.as_ref());
+    let is_debian = distribution.is_some_and(|seen| seen.value.id() == "debian");
+    // Debian 6 has 2.11.
+    let is_debian_7 = is_debian && glibc.is_at_least("2.13");
+    let name = cell.program().and_then(|it| it.path.rsplit('/').next());
+    let doubt = match name {
+        _ if is_debian_7 => Some("Debian 7 was seen to work: try it there"),
+        Some("dash") => Some("dash was seen to work, and not bash: try it there"),
+        _ => None,
+    };
+    Some((format!("glibc {glibc}"), libc.evidence(), doubt))
 }
 
 /// Oldest kernels of systemd (NEWS of 251 and 258), newest first. systemd itself compares these numbers.

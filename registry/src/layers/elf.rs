@@ -59,6 +59,8 @@ pub(crate) struct Texts {
     pub(crate) is_signed: bool,
     /// eBPF code that is fitted to the kernel stands within it.
     pub(crate) holds_ebpf: bool,
+    /// An instruction takes the address of `time` in the old page of system calls.
+    pub(crate) calls_vsyscall: bool,
 }
 
 /// Reads what the first bytes of a file say; all bytes, unless it is larger than what is kept of it.
@@ -226,7 +228,7 @@ fn needs<H: FileHeader<Endian = Endianness>>(
 /// So many bytes after the start of a text are read with it: Go's list of modules stands before what it was built with.
 pub(crate) const AFTER: usize = 256 << 10;
 
-const PATTERNS: [&[u8]; 8] = [
+const PATTERNS: [&[u8]; 9] = [
     b"\xff Go buildinf:",
     b"The current machine does not support all of the following CPU features that are required by the image",
     b"<jemalloc>: Unsupported system page size",
@@ -235,14 +237,19 @@ const PATTERNS: [&[u8]; 8] = [
     b"GNU C Library ",
     b"vermagic=",
     ebpf::OBJECT,
+    VSYSCALL,
 ];
+
+/// The end of `mov $0xffffffffff600400, %rax` and `call *%rax`, as `time` of glibc has it: in libraries before 2.14, linked in
+/// statically before 2.15. How it begins is too common to be searched for.
+const VSYSCALL: &[u8] = b"\x00\x04\x60\xff\xff\xd0";
 
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     // Only this kind is searched for with vector instructions.
     let builder = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostFirst)
         .build(PATTERNS);
-    builder.expect("eight short patterns make an automaton")
+    builder.expect("nine short patterns make an automaton")
 });
 
 impl Texts {
@@ -262,6 +269,7 @@ impl Texts {
                 4 => self.checks_kernel = true,
                 5 => self.glibc = self.glibc.take().or_else(|| glibc(rest)),
                 7 => self.holds_ebpf |= ebpf::is_fitted(rest),
+                8 => self.calls_vsyscall = true,
                 _ => {
                     let release = text_after(rest, b"vermagic=", 128);
                     let release = release.and_then(|text| text.split_whitespace().next());

@@ -189,6 +189,7 @@ fn of_elf(path: String, wanted: &str, script: Option<String>, elf: &Elf) -> Prog
         kernel: elf.kernel.clone(),
         alignment: elf.alignment,
         checks_kernel: is_static && elf.texts.checks_kernel,
+        calls_vsyscall: is_static && elf.texts.calls_vsyscall,
         go: elf.texts.go.clone(),
         native_image: elf.texts.native_image.clone(),
         needs: elf.needs.clone(),

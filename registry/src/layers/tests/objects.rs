@@ -205,3 +205,20 @@ fn iptables_tells_its_variant_by_where_its_name_leads() {
     let wrapper = Tar::new().program("sbin/iptables", "#!/bin/sh\nexec iptables-nft\n");
     assert_eq!(facts(&[wrapper.layer()], &[]).iptables, None);
 }
+
+#[test]
+fn a_static_program_tells_that_it_calls_the_old_page_of_system_calls() {
+    let calls = |loader: Option<&str>, code: &[u8]| {
+        let root = Tar::new()
+            .program("app", program(loader, &[], code))
+            .layer();
+        let program = facts(&[root], &["/app"]).program.unwrap();
+        program.calls_vsyscall
+    };
+    let time = [
+        0x48, 0x83, 0xec, 0x08, 0x48, 0xc7, 0xc0, 0x00, 0x04, 0x60, 0xff, 0xff, 0xd0,
+    ];
+    assert!(calls(None, &time));
+    assert!(!calls(Some(LOADER), &time));
+    assert!(!calls(None, &time[..11]));
+}
