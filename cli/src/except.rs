@@ -107,8 +107,8 @@ fn written(format: Format, exceptions: &[CompatException]) -> anyhow::Result<Str
 ///
 /// If they mean none. It says what they look like.
 fn meant(words: &[String]) -> anyhow::Result<(Vec<Target>, Vec<Code>)> {
-    let is_image = |word: &String| word == "image" || word.contains(':');
-    if words.iter().any(is_image) {
+    let is_of_images = words.first().is_some_and(|it| it == "image");
+    if is_of_images || words.iter().any(|it| it.contains(':')) {
         bail!(
             "an exception is for workloads: write TYPE/NAME, for example deploy/search; for an image wherever it runs, put it into spec.images of what is printed, in the place of spec.selector"
         );
@@ -206,7 +206,9 @@ fn exceptions(
     let all = survey.items.iter().zip(&judgements);
     let all: Vec<_> = all
         .map(|(item, judgement)| {
-            let reasons = judgement.reasons.iter();
+            // What is accepted already may be accepted for longer.
+            let accepted = judgement.excepted.iter().map(|it| &it.reason);
+            let reasons = judgement.reasons.iter().chain(accepted);
             let found: BTreeSet<_> = reasons.map(|it| it.finding.code).collect();
             (item, found)
         })
@@ -320,6 +322,7 @@ mod tests {
                 "deploy/a sts/b HF101 HF501",
             ),
             ("deploy hf HF101", "deploy/hf HF101"),
+            ("deploy image HF101", "deploy/image HF101"),
         ] {
             assert_eq!(read(words), expected);
         }

@@ -65,6 +65,35 @@ fn workloads_are_named_as_for_kubectl_and_nearly_right_names_are_guessed() {
 }
 
 #[test]
+fn what_is_accepted_may_be_accepted_for_longer() {
+    let folder = Folder::new("renewed");
+    let except = |until| {
+        let words = ["except", "-n", "shop", "deploy/fast", "HF101", "--reason"];
+        [
+            &words[..],
+            &["the new nodes come late", "-o", "json", "--until", until],
+        ]
+        .concat()
+    };
+    let made = shop(&folder, &except("2026-12-31"), 0, &[]);
+    let mut snapshot: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(SHOP).unwrap()).unwrap();
+    let exception: serde_json::Value = serde_json::from_str(&made).unwrap();
+    snapshot["objects"]["exceptions"] = serde_json::json!([exception]);
+    fs::write(folder.0.join("then.json"), snapshot.to_string()).unwrap();
+    let place = ["--snapshot", "then.json", "--as-of", "2026-12-30"];
+    let accepted = ["1 finding is accepted until 2026-12-31T00:00:00Z"];
+    check(&folder, &[&["check"], &place[..]].concat(), 1, &accepted);
+    let longer = [&except("2027-01-31")[..], &place].concat();
+    check(
+        &folder,
+        &longer,
+        0,
+        &["\"deploy-fast-hf101\"", "2027-01-31T00:00:00Z"],
+    );
+}
+
+#[test]
 fn hosts_of_another_name_are_guessed_where_they_may_stand() {
     let folder = Folder::new("hosts");
     let wrong = |arguments: &[&str], says: &str, never: &str| {
