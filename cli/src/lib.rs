@@ -169,7 +169,12 @@ fn advised(mut error: clap::Error) -> clap::Error {
     let variable = format!("HOSTFIT_{variable}");
     let is_typed = std::env::args().any(|it| it == value || it.ends_with(&format!("={value}")));
     // Elsewhere -o names a file.
-    let tip = if flag == "--output" && value.contains(['.', '/']) {
+    let tip = if of(ContextKind::InvalidSubcommand) == "update" {
+        format!(
+            "rules and tables are a part of the program, so a newer one brings newer ones; {} version tells their age",
+            program()
+        )
+    } else if flag == "--output" && value.contains(['.', '/']) {
         format!("to write to a file, use --output-file {value}")
     } else if !is_typed && std::env::var(&variable).is_ok_and(|it| it == value) {
         format!("it stands in the variable {variable}")

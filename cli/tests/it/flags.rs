@@ -15,6 +15,8 @@ fn what_is_misspelled_is_answered_with_the_nearest() {
     };
     say(&["chekc"], "'check'");
     say(&["version", "--contxt", "x"], "'--context'");
+    let tip = "tip: rules and tables are a part of the program";
+    say(&["catalog", "update"], tip);
     say(&["version", "-o", "jsn"], "'json'");
     say(
         &["snapshot", "-o", "demo.json"],
