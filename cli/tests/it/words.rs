@@ -247,6 +247,29 @@ fn manifests_are_judged_on_the_hosts_of_a_snapshot() {
     shop(&folder, &["check", "-f", "new.yaml"], 1, &there);
     let one = ["check", "-f", "new.yaml", "--host", "rhel94-k514"];
     shop(&folder, &one, 1, &["1 host (3 nodes)", "HF101"]);
+    // What stands in Git can be accepted before it is applied; without labels by its image.
+    let except = [
+        "except",
+        "-f",
+        "new.yaml",
+        "--host",
+        "rhel94-k514",
+        "deploy",
+        "new",
+    ];
+    let because = [
+        "HF101",
+        "--until",
+        "+30d",
+        "--reason",
+        "the new nodes come late",
+    ];
+    let says = [
+        "name: deploy-new-hf101",
+        "namespace: shop",
+        "images:\n  - registry.example/shop/fast:1\n",
+    ];
+    shop(&folder, &[&except[..], &because].concat(), 0, &says);
     let old = manifest.replace("shop/fast", "shop/ledger");
     fs::write(folder.0.join("new.yaml"), old).unwrap();
     // What our list does not tell of a host is no question to nodes.
