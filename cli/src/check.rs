@@ -22,6 +22,7 @@ use crate::out::say;
 use crate::print;
 use crate::read::{Image, ReadArgs, Reader};
 use crate::render;
+use crate::style;
 use crate::survey::{Question, Survey};
 
 /// Longest name of an image that is shown.
@@ -135,10 +136,13 @@ pub(crate) async fn run(args: Args, common: &Common, is_explained: bool) -> Resu
             render::print(format, &document.finish())?;
         }
     }
-    Ok(common
-        .output
-        .fail_on
-        .exit(cells.iter().map(|cell| cell.judgement.verdict)))
+    let verdicts = cells.iter().map(|cell| cell.judgement.verdict);
+    let exit = common.output.fail_on.exit(verdicts.clone());
+    if !matches!(format, Format::Table | Format::Wide) {
+        let unknown = verdicts.filter(|it| *it == Verdict::Unknown);
+        style::unknown_beside(exit, unknown.count());
+    }
+    Ok(exit)
 }
 
 /// The hosts that are named, with who says what they offer, else those of the cluster; and what was asked for them.

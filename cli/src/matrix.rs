@@ -61,7 +61,9 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         }
         format => render::print(format, &survey.document(Kind::Check, &judgements))?,
     }
-    Ok(workloads::exit(&survey, &judgements, common))
+    let exit = workloads::exit(&survey, &judgements, common);
+    style::unknown_beside(exit, workloads::unknown(&judgements));
+    Ok(exit)
 }
 
 fn cells(survey: &Survey, judgements: &[Judgement], by: By) -> Cells {

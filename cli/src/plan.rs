@@ -139,13 +139,17 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         format => render::print(format, &documented(&survey, change, &plan, &to))?,
     }
     let of = |fate| plan.counts.of(fate) > 0;
-    Ok(match common.output.fail_on {
+    let exit = match common.output.fail_on {
         FailOn::Never => Exit::Fine,
         _ if of(Fate::Breaks) => Exit::Findings,
         FailOn::Warn | FailOn::Unknown if of(Fate::NewWarning) => Exit::Findings,
         FailOn::Unknown if of(Fate::Unknown) => Exit::Unknown,
         _ => Exit::Fine,
-    })
+    };
+    if format != Format::Table {
+        style::unknown_beside(exit, plan.counts.of(Fate::Unknown));
+    }
+    Ok(exit)
 }
 
 /// What comes, on the machines of now.

@@ -9,6 +9,7 @@ use crate::document::Kind;
 use crate::exit::{Exit, Trouble};
 use crate::flags::{Common, Format, OutputArgs};
 use crate::render;
+use crate::style;
 use crate::target::targets;
 use crate::workloads::{self, Place};
 
@@ -26,7 +27,9 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let survey = args.place.survey(common, &targets(&args.targets)?).await?;
     let judgements = survey.judge();
     render::print(format, &survey.document(Kind::Report, &judgements))?;
-    Ok(workloads::exit(&survey, &judgements, common))
+    let exit = workloads::exit(&survey, &judgements, common);
+    style::unknown_beside(exit, workloads::unknown(&judgements));
+    Ok(exit)
 }
 
 /// The format that is asked for, else the one that the name of the file tells. There is no default: of a page for people and a

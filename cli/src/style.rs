@@ -10,6 +10,7 @@ use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION};
 use jiff::Timestamp;
 
 use crate::document::{Document, Finding, WorkloadEntry};
+use crate::exit::Exit;
 use crate::flags::Common;
 use crate::out::{self, say};
 use crate::survey::Survey;
@@ -136,10 +137,23 @@ pub(crate) fn word(text: &str) -> String {
 
 /// The sentence that cannot be missed where something could not be told.
 pub(crate) fn unknown(count: usize) {
+    if let Some(sentence) = untold(count) {
+        say!("{sentence}");
+    }
+}
+
+/// The same for who reads a result that has no place for it, and would take success for a pass.
+pub(crate) fn unknown_beside(exit: Exit, count: usize) {
+    if let (Exit::Fine, Some(sentence)) = (exit, untold(count)) {
+        eprintln!("{sentence}");
+    }
+}
+
+fn untold(count: usize) -> Option<String> {
     match count {
-        0 => {}
-        1 => say!("1 could not be told: it is not a pass"),
-        many => say!("{many} could not be told: they are no passes"),
+        0 => None,
+        1 => Some("1 could not be told: it is not a pass".to_owned()),
+        many => Some(format!("{many} could not be told: they are no passes")),
     }
 }
 

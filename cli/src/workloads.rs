@@ -134,7 +134,17 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         Format::Name => names(&document),
         format => render::print(format, &document)?,
     }
-    Ok(exit(&survey, &judgements, common))
+    let exit = exit(&survey, &judgements, common);
+    if !matches!(format, Format::Table | Format::Wide) {
+        style::unknown_beside(exit, document.summary.unknown);
+    }
+    Ok(exit)
+}
+
+/// How many workloads could not be told.
+pub(crate) fn unknown(judgements: &[Judgement]) -> usize {
+    let verdicts = judgements.iter().map(|it| it.verdict);
+    verdicts.filter(|it| *it == Verdict::Unknown).count()
 }
 
 /// How a command ends that judged a survey.

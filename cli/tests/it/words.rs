@@ -93,6 +93,35 @@ fn what_is_accepted_may_be_accepted_for_longer() {
     );
 }
 
+/// Who looks at the exit code alone would take it for a pass.
+#[test]
+fn success_with_something_that_could_not_be_told_is_said_in_every_format() {
+    let folder = Folder::new("untold");
+    let says = " could not be told: ";
+    let secret = "private.example/team/secret:1";
+    let plan = ["plan", "--from", "rhel94-k514", "--to", "builtin/x86-64-v2"];
+    for format in ["table", "name", "json", "csv", "sarif", "junit", "html"] {
+        for command in [
+            &["check", "shop/deploy/secret"][..],
+            &["explain", "shop/deploy/secret"],
+            &["check", "image", secret, "--host", "rhel94-k514"],
+            &plan,
+        ] {
+            let arguments = [command, &["-q", "-o", format]].concat();
+            shop(&folder, &arguments, 0, &[says]);
+            let strict = [&arguments[..], &["--fail-on", "unknown"]].concat();
+            shop(&folder, &strict, 3, &[]);
+        }
+    }
+    shop(
+        &folder,
+        &["report", "shop/deploy/secret", "-o", "html"],
+        0,
+        &[says],
+    );
+    shop(&folder, &["matrix", "--fail-on", "never"], 0, &[says]);
+}
+
 #[test]
 fn hosts_of_another_name_are_guessed_where_they_may_stand() {
     let folder = Folder::new("hosts");
