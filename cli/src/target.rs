@@ -64,6 +64,9 @@ pub(crate) fn is_type(kind: &str) -> bool {
 
 /// What to say of a word that stands where a type should.
 fn unknown(word: &str) -> String {
+    if word == "images" {
+        return format!("of images, write {} check image REF", crate::program());
+    }
     match near_type(word) {
         Some(near) => format!("there is no type {word:?}: did you mean {near}?"),
         None => format!(
@@ -235,6 +238,7 @@ mod tests {
         }
         for (words, says) in [
             ("deplyo a", "no type \"deplyo\": did you mean deploy?"),
+            ("images x", "of images, write hostfit check image REF"),
             ("search", "write TYPE/NAME, for example deploy/search"),
             ("deploy/a b", "\"b\": write TYPE/NAME"),
             ("oci:image", "hostfit check image oci:image"),
