@@ -329,7 +329,7 @@ fn native_image(data: &[u8]) -> Option<NativeImage> {
     let names: Vec<_> = list.split(", ").collect();
     let asking = names
         .iter()
-        .all(|name| is_name(name))
+        .all(is_name)
         .then(|| NativeImage::asking_for(names))?;
     asking.cpu_level.is_some().then_some(asking)
 }

@@ -309,7 +309,8 @@ async fn where_all_hosts_must_fit_it_does_not_matter_what_is_not_known_of_others
     let pod = pod(&stand.image("good:1"));
     let judged = stand.judge(pod.clone()).await;
     assert_eq!(judged, "Unknown HF110 HF904: refused HF110");
-    let denial = stand.validate(create(pod)).await.denial();
+    let answer = stand.validate(create(pod)).await;
+    let denial = answer.denial();
     let expected = "pod shop/web does not fit all of the 2 host profiles that it may land on.";
     assert!(denial.starts_with(expected), "{denial}");
 }
