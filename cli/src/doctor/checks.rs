@@ -1,6 +1,7 @@
 //! What was read → what is fine, and what is to be done. Pure.
 
 mod cluster;
+mod deployment;
 mod facts;
 pub(super) mod rights;
 mod webhook;

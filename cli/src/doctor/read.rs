@@ -1,5 +1,7 @@
 //! What doctor looks at. Nothing is changed: the one pod that is created is created as a dry run.
 
+mod install;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -25,6 +27,7 @@ use serde_json::json;
 
 use super::checks::rights::{self, Right};
 use crate::cluster::{Cluster, Refusal};
+pub(super) use install::is_ours;
 
 /// What was read; else why not, in words.
 pub(super) type Answer<T> = Result<T, String>;
@@ -189,54 +192,6 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
         read.rights = of_accounts(cluster, rights::of(deployments)).await;
     }
     Ok(read)
-}
-
-/// The webhooks of the chart.
-pub(super) fn is_ours(name: &str) -> bool {
-    name.ends_with(&format!(".{}", names::GROUP))
-}
-
-impl Read {
-    /// Namespace, name and path of the Service that the API server calls.
-    pub(super) fn service(&self) -> Option<(String, String, Option<String>)> {
-        let configurations = self.validating.as_ref().ok()?;
-        let mut hooks = configurations
-            .iter()
-            .flat_map(|it| it.webhooks.iter().flatten());
-        let hook = hooks.find(|it| is_ours(&it.name))?;
-        let service = hook.client_config.service.clone()?;
-        Some((service.namespace, service.name, service.path))
-    }
-
-    /// Namespace and name of the Secret of the certificate, as the webhook mounts it.
-    fn secret_name(&self) -> Option<(String, String)> {
-        let deployments = self.deployments.as_ref().ok()?;
-        let name = |it: &Deployment| {
-            let volumes = &it.spec.as_ref()?.template.spec.as_ref()?.volumes;
-            let mut volumes = volumes.iter().flatten();
-            let secret = volumes.find_map(|it| {
-                it.secret
-                    .as_ref()?
-                    .secret_name
-                    .clone()
-                    .filter(|_| it.name == "tls")
-            })?;
-            Some((it.namespace()?, secret))
-        };
-        deployments.iter().find_map(name)
-    }
-
-    /// Namespaces of which the API server does not ask us.
-    fn excluded(&self) -> Vec<String> {
-        let configurations = self.validating.iter().flatten();
-        let hooks = configurations.flat_map(|it| it.webhooks.iter().flatten());
-        let selectors = hooks.filter_map(|it| it.namespace_selector.as_ref());
-        let demands = selectors.flat_map(|it| it.match_expressions.iter().flatten());
-        let names = demands.filter(|it| it.operator == "NotIn");
-        names
-            .flat_map(|it| it.values.clone().unwrap_or_default())
-            .collect()
-    }
 }
 
 fn only<T>(mut all: Vec<T>, is: impl Fn(&T) -> bool) -> Vec<T> {

@@ -6,12 +6,12 @@ use hostfit_crds::names;
 use hostfit_engine::policy::Policy;
 use hostfit_engine::{RULES_PUBLISHED, RULES_VERSION, matrix};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::super::read::Read;
+use super::deployment::{available, is_absent, releases, restart};
 use super::rights::component;
 use super::{Group, few};
 
@@ -284,48 +284,6 @@ pub(super) fn operator(read: &Read) -> Group {
     group
 }
 
-/// Namespace and name of each release.
-fn releases(read: &Read) -> Vec<String> {
-    let deployments = read.deployments.iter().flatten();
-    let name = |it: &Deployment| {
-        let instance = it.labels().get("app.kubernetes.io/instance")?;
-        Some(format!("{}/{instance}", it.namespace()?))
-    };
-    let all: BTreeSet<_> = deployments.filter_map(name).collect();
-    all.into_iter().collect()
-}
-
-/// Whether all pods of a Deployment are ready.
-pub(super) fn available(deployment: &Deployment, section: &'static str, group: &mut Group) {
-    let wanted = deployment
-        .spec
-        .as_ref()
-        .and_then(|it| it.replicas)
-        .unwrap_or(1);
-    let ready = deployment
-        .status
-        .as_ref()
-        .and_then(|it| it.ready_replicas)
-        .unwrap_or(0);
-    let name = deployment.name_any();
-    let namespace = deployment.namespace().unwrap_or_default();
-    let look = format!(
-        "kubectl -n {namespace} describe deploy/{name}; kubectl -n {namespace} logs deploy/{name} tells what it waits for"
-    );
-    match (ready, wanted) {
-        (_, 0) => group.problem(
-            section,
-            format!("{name} is scaled to 0"),
-            format!("kubectl -n {namespace} scale deploy/{name} --replicas 1"),
-        ),
-        (0, _) => group.problem(section, format!("{name}: none of {wanted} is ready"), look),
-        (ready, wanted) if ready < wanted => {
-            group.warning(section, format!("{name} {ready}/{wanted}"), look);
-        }
-        _ => group.fine(section, format!("{name} {ready}/{wanted}")),
-    }
-}
-
 fn rules(read: &Read, group: &mut Group) {
     let published: Option<Timestamp> = format!("{RULES_PUBLISHED}T00:00:00Z").parse().ok();
     let days = published.map_or(0, |it| {
@@ -350,6 +308,16 @@ fn matrices(read: &Read, group: &mut Group) {
         Ok(matrices) => matrices,
         Err(why) => return group.unseen("matrices", "SupportMatrices", why),
     };
+    if matrices.is_empty() && !is_absent(read) {
+        group.problem(
+            "matrices",
+            "there is no SupportMatrix: hostfit only reports, and says nothing at admission",
+            format!(
+                "the operator makes that of the chart when it starts, unless matrix.create=false: {}; or apply your own",
+                restart(read)
+            ),
+        );
+    }
     for matrix in matrices {
         let conditions = matrix.status.iter().flat_map(|it| &it.conditions);
         for condition in conditions.filter(|it| it.status == "False") {

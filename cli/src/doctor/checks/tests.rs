@@ -182,6 +182,12 @@ fn a_webhook_that_cannot_be_reached() {
         read.matrices = Ok(vec![of(matrix)]);
     };
     check(audit, &["Unseen webhook", "the mode there is audit or off"]);
+    let hidden = |read: &mut Read| {
+        silent(read);
+        read.matrices = Err("you may not list supportmatrices.hostfit.dev".to_owned());
+    };
+    let told = check(hidden, &["Unseen matrices", "you may not list"]);
+    assert!(told.contains("the mode there is not known"), "{told}");
     let failed = |read: &mut Read| {
         silent(read);
         read.call.as_mut().unwrap().refused =
@@ -214,6 +220,33 @@ fn a_webhook_that_cannot_be_reached() {
             "logs deploy/hostfit-webhook",
         ],
     );
+}
+
+#[test]
+fn without_a_matrix_nothing_is_said() {
+    let none = |read: &mut Read| {
+        read.matrices = Ok(Vec::new());
+        read.call.as_mut().unwrap().annotated = false;
+    };
+    let told = check(
+        none,
+        &[
+            "Problem matrices",
+            "there is no SupportMatrix: hostfit only reports",
+            "kubectl -n hostfit rollout restart deploy/hostfit-operator",
+            "matrix.create=false",
+        ],
+    );
+    assert!(
+        told.contains("nothing was said: there is no SupportMatrix"),
+        "{told}"
+    );
+    let nothing = |read: &mut Read| {
+        none(read);
+        read.deployments = Ok(Vec::new());
+    };
+    let told = check(nothing, &["Problem operator", "not installed"]);
+    assert!(!told.contains("Problem matrices"), "{told}");
 }
 
 #[test]

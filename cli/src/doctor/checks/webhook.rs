@@ -1,6 +1,5 @@
 //! The webhook: that it is called, trusted and there.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,13 +8,12 @@ use hostfit_engine::policy::Mode;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::WebhookClientConfig;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 
 use super::super::certificate::{self, Wrong};
 use super::super::read::{Call, Read, is_ours};
-use super::cluster::available;
+use super::deployment::{available, restart};
 use super::rights::component;
 use super::{Group, few};
 
@@ -123,19 +121,7 @@ fn reachable(read: &Read, group: &mut Group) {
 
 /// That the API server trusts who answers.
 fn certificates(read: &Read, hooks: &[Hook], group: &mut Group) {
-    let operator = read
-        .deployments
-        .iter()
-        .flatten()
-        .find(|it| component(it) == Some("operator"));
-    let operator = operator.map(|it: &Deployment| {
-        let namespace = it.namespace().unwrap_or_default();
-        format!(
-            "kubectl -n {namespace} rollout restart deploy/{}",
-            it.name_any()
-        )
-    });
-    let operator = operator.unwrap_or_else(|| "start the operator".to_owned());
+    let operator = restart(read);
     let without = hooks.iter().filter(|it| it.bundle.is_empty());
     let without: BTreeSet<_> = without.map(|it| it.configuration.clone()).collect();
     if !without.is_empty() {
@@ -264,30 +250,36 @@ fn answers(read: &Read, call: &Call, group: &mut Group) {
             );
         }
         None => {
-            let matrices = read
-                .matrices
-                .iter()
-                .flatten()
-                .cloned()
-                .map(Arc::new)
-                .collect();
-            let (policies, _) = Policies::read(matrices, &Policies::default());
-            let labels = Cow::Borrowed(&call.labels);
-            let is_silent = match policies.judge(&labels).mode {
-                Mode::Off | Mode::Audit => Some("the mode there is audit or off"),
-                Mode::Warn | Mode::Enforce if !annotates(read) => Some("annotatePods is off"),
-                Mode::Warn | Mode::Enforce => None,
+            let is_silent = match (&read.matrices, mode(read, call)) {
+                (Err(why), _) => Some(format!("the mode there is not known ({why})")),
+                (Ok(matrices), _) if matrices.is_empty() => {
+                    Some("there is no SupportMatrix".to_owned())
+                }
+                (Ok(_), Mode::Off | Mode::Audit) => {
+                    Some("the mode there is audit or off".to_owned())
+                }
+                (Ok(_), Mode::Warn | Mode::Enforce) if !annotates(read) => {
+                    Some("annotatePods is off".to_owned())
+                }
+                (Ok(_), Mode::Warn | Mode::Enforce) => None,
             };
             match is_silent {
                 Some(why) => group.unseen(
                     "webhook",
                     "answer through the API server",
-                    &format!("in namespace {} nothing is said: {why}", call.namespace),
+                    &format!("in namespace {} nothing was said: {why}", call.namespace),
                 ),
                 None => unreachable(group, ""),
             }
         }
     }
+}
+
+/// The mode in the namespace of the call.
+fn mode(read: &Read, call: &Call) -> Mode {
+    let matrices = read.matrices.iter().flatten().cloned().map(Arc::new);
+    let (policies, _) = Policies::read(matrices.collect(), &Policies::default());
+    policies.judge(&call.labels).mode
 }
 
 /// Whether pods are annotated at all.

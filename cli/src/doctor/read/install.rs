@@ -1,0 +1,55 @@
+//! What an install says of itself: the names under which its parts are found.
+
+use hostfit_crds::names;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
+
+use super::Read;
+
+/// The webhooks of the chart.
+pub(in crate::doctor) fn is_ours(name: &str) -> bool {
+    name.ends_with(&format!(".{}", names::GROUP))
+}
+
+impl Read {
+    /// Namespace, name and path of the Service that the API server calls.
+    pub(in crate::doctor) fn service(&self) -> Option<(String, String, Option<String>)> {
+        let configurations = self.validating.as_ref().ok()?;
+        let mut hooks = configurations
+            .iter()
+            .flat_map(|it| it.webhooks.iter().flatten());
+        let hook = hooks.find(|it| is_ours(&it.name))?;
+        let service = hook.client_config.service.clone()?;
+        Some((service.namespace, service.name, service.path))
+    }
+
+    /// Namespace and name of the Secret of the certificate, as the webhook mounts it.
+    pub(super) fn secret_name(&self) -> Option<(String, String)> {
+        let deployments = self.deployments.as_ref().ok()?;
+        let name = |it: &Deployment| {
+            let volumes = &it.spec.as_ref()?.template.spec.as_ref()?.volumes;
+            let mut volumes = volumes.iter().flatten();
+            let secret = volumes.find_map(|it| {
+                it.secret
+                    .as_ref()?
+                    .secret_name
+                    .clone()
+                    .filter(|_| it.name == "tls")
+            })?;
+            Some((it.namespace()?, secret))
+        };
+        deployments.iter().find_map(name)
+    }
+
+    /// Namespaces of which the API server does not ask us.
+    pub(super) fn excluded(&self) -> Vec<String> {
+        let configurations = self.validating.iter().flatten();
+        let hooks = configurations.flat_map(|it| it.webhooks.iter().flatten());
+        let selectors = hooks.filter_map(|it| it.namespace_selector.as_ref());
+        let demands = selectors.flat_map(|it| it.match_expressions.iter().flatten());
+        let names = demands.filter(|it| it.operator == "NotIn");
+        names
+            .flat_map(|it| it.values.clone().unwrap_or_default())
+            .collect()
+    }
+}
