@@ -17,6 +17,8 @@ use super::deployment::{available, restart};
 use super::rights::component;
 use super::{Group, few};
 
+/// The webhooks whose failure policy is `webhook.failurePolicy`. Those of templates never fail closed: their pods are judged.
+const OF_PODS: [&str; 2] = ["pods.hostfit.dev", "updates.hostfit.dev"];
 /// Days that a certificate has left at least: it is renewed after two thirds of its 90 days.
 const LEFT: i64 = 25;
 
@@ -52,7 +54,8 @@ pub(super) fn webhook(read: &Read) -> Group {
         Ok(call) => answers(read, call, &mut group),
         Err(why) => group.unseen("webhook", "answer through the API server", why),
     }
-    if hooks.iter().any(|it| it.failure_policy == "Ignore") {
+    let mut of_pods = hooks.iter().filter(|it| OF_PODS.contains(&&*it.name));
+    if of_pods.any(|it| it.failure_policy == "Ignore") {
         group.warning(
             "failure-policy",
             "failurePolicy Ignore: pods are let in while the webhook is down",
@@ -65,25 +68,44 @@ pub(super) fn webhook(read: &Read) -> Group {
 /// One webhook of a configuration of ours.
 struct Hook {
     configuration: String,
+    name: String,
     failure_policy: String,
     bundle: Vec<u8>,
 }
 
 fn hooks(read: &Read) -> Result<Vec<Hook>, &String> {
     let (validating, mutating) = (read.validating.as_ref()?, read.mutating.as_ref()?);
-    let hook = |name: String, policy: &Option<String>, client: &WebhookClientConfig| Hook {
-        configuration: name,
+    let hook = |configuration: String,
+                name: &str,
+                policy: &Option<String>,
+                client: &WebhookClientConfig| Hook {
+        configuration,
+        name: name.to_owned(),
         failure_policy: policy.clone().unwrap_or_else(|| "Fail".to_owned()),
         bundle: client.ca_bundle.clone().unwrap_or(ByteString(Vec::new())).0,
     };
     let mut all = Vec::new();
     for it in validating {
         let ours = it.webhooks.iter().flatten().filter(|it| is_ours(&it.name));
-        all.extend(ours.map(|one| hook(it.name_any(), &one.failure_policy, &one.client_config)));
+        all.extend(ours.map(|one| {
+            hook(
+                it.name_any(),
+                &one.name,
+                &one.failure_policy,
+                &one.client_config,
+            )
+        }));
     }
     for it in mutating {
         let ours = it.webhooks.iter().flatten().filter(|it| is_ours(&it.name));
-        all.extend(ours.map(|one| hook(it.name_any(), &one.failure_policy, &one.client_config)));
+        all.extend(ours.map(|one| {
+            hook(
+                it.name_any(),
+                &one.name,
+                &one.failure_policy,
+                &one.client_config,
+            )
+        }));
     }
     Ok(all)
 }
@@ -290,4 +312,27 @@ fn annotates(read: &Read) -> bool {
     let containers = pods.flat_map(|it| &it.containers);
     let mut variables = containers.flat_map(|it| it.env.iter().flatten());
     !variables.any(|it| it.name == "HOSTFIT_ANNOTATE_PODS" && it.value.as_deref() == Some("false"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OF_PODS;
+
+    #[test]
+    fn the_webhooks_of_pods_have_the_policy_that_people_set() {
+        let chart =
+            include_str!("../../../../charts/hostfit/templates/webhook/configurations.yaml");
+        let mut set = Vec::new();
+        for webhook in chart.split("\n  - name: ").skip(1) {
+            let name = webhook.lines().next().unwrap();
+            if webhook.contains("failurePolicy: {{ .Values.webhook.failurePolicy }}") {
+                set.push(name);
+            } else {
+                assert!(webhook.contains("failurePolicy: Ignore"), "{name}");
+                assert!(!OF_PODS.contains(&name), "{name}");
+            }
+        }
+        set.dedup();
+        assert_eq!(set, OF_PODS);
+    }
 }

@@ -50,16 +50,20 @@ pub(super) fn deployment(component: &str, instance: &str) -> serde_json::Value {
     })
 }
 
+/// With failurePolicy `policy` for pods; for templates it is never Fail.
 pub(super) fn configuration(name: &str, bundle: &[u8], policy: &str) -> serde_json::Value {
-    json!({
-        "metadata": {"name": name},
-        "webhooks": [{
-            "name": "pods.hostfit.dev", "failurePolicy": policy, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+    let webhook = |webhook: &str, policy: &str| {
+        json!({
+            "name": webhook, "failurePolicy": policy, "sideEffects": "None", "admissionReviewVersions": ["v1"],
             "clientConfig": {
                 "caBundle": ByteString(bundle.to_vec()),
                 "service": {"namespace": "hostfit", "name": "hostfit-webhook", "path": "/validate"},
             },
-        }],
+        })
+    };
+    json!({
+        "metadata": {"name": name},
+        "webhooks": [webhook("pods.hostfit.dev", policy), webhook("templates.hostfit.dev", "Ignore")],
     })
 }
 
