@@ -3,6 +3,7 @@
 mod cluster;
 mod deployment;
 mod facts;
+mod registries;
 pub(super) mod rights;
 mod webhook;
 
@@ -101,7 +102,7 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
         cluster::operator(read),
         webhook::webhook(read),
         facts::facts(read),
-        facts::registries(read),
+        registries::registries(read),
     ];
     groups.into_iter().flat_map(|it| it.checks).collect()
 }

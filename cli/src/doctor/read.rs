@@ -2,11 +2,11 @@
 
 mod install;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use hostfit_crds::{CompatReport, NodeProfile, SupportMatrix, names};
+use hostfit_crds::{BaseImage, CompatReport, NodeProfile, SupportMatrix, names};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
@@ -48,9 +48,12 @@ pub(super) struct Read {
     pub(super) mutating: Answer<Vec<MutatingWebhookConfiguration>>,
     /// The webhook's certificate, of the first release.
     pub(super) secret: Answer<Secret>,
+    /// Namespace and name of each Secret of `registry.listed`, and whether it is there.
+    pub(super) listed: Answer<Vec<(String, String, bool)>>,
     /// Addresses of the webhook's Service, of the first release.
     pub(super) endpoints: Answer<Vec<EndpointSlice>>,
     pub(super) matrices: Answer<Vec<SupportMatrix>>,
+    pub(super) bases: Answer<Vec<BaseImage>>,
     pub(super) reports: Answer<Vec<CompatReport>>,
     pub(super) node_profiles: Answer<Vec<NodeProfile>>,
     pub(super) nodes: Answer<Vec<Node>>,
@@ -90,7 +93,18 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
     };
     let ours = ListParams::default().labels("app.kubernetes.io/part-of=hostfit");
     let all = ListParams::default();
-    let (crds, deployments, validating, mutating, matrices, reports, node_profiles, nodes, leases) = tokio::join!(
+    let (
+        crds,
+        deployments,
+        validating,
+        mutating,
+        matrices,
+        bases,
+        reports,
+        node_profiles,
+        nodes,
+        leases,
+    ) = tokio::join!(
         list(
             cluster,
             Api::all(client.clone()),
@@ -115,6 +129,12 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
             Api::all(client.clone()),
             &all,
             "supportmatrices.hostfit.dev"
+        ),
+        list(
+            cluster,
+            Api::all(client.clone()),
+            &all,
+            "baseimages.hostfit.dev"
         ),
         list(
             cluster,
@@ -156,8 +176,10 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
         }),
         deployments,
         secret: Err("there is no install".to_owned()),
+        listed: Ok(Vec::new()),
         endpoints: Err("there is no install".to_owned()),
         matrices,
+        bases,
         reports,
         node_profiles,
         nodes,
@@ -178,6 +200,7 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
         )
         .await;
     }
+    read.listed = are_there(cluster, read.listed_secrets()).await;
     if let Some((namespace, service, _)) = read.service() {
         let of = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let api = Api::namespaced(client.clone(), &namespace);
@@ -224,6 +247,25 @@ async fn get<T>(
         Err(Refusal::Forbidden(_)) => Err(format!("you may not {what}")),
         Err(Refusal::Trouble(error)) => Err(format!("{what}: {error:#}")),
     }
+}
+
+/// Whether these Secrets are there. What they hold is not asked for.
+async fn are_there(
+    cluster: &Cluster,
+    secrets: BTreeSet<(String, String)>,
+) -> Answer<Vec<(String, String, bool)>> {
+    let asked = secrets.into_iter().map(|(namespace, name)| async move {
+        let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &namespace);
+        match cluster.ask(api.get_metadata(&name)).await {
+            Ok(_) => Ok((namespace, name, true)),
+            Err(Refusal::Absent) => Ok((namespace, name, false)),
+            Err(Refusal::Forbidden(_)) => Err(format!("you may not get Secret {namespace}/{name}")),
+            Err(Refusal::Trouble(error)) => {
+                Err(format!("get Secret {namespace}/{name}: {error:#}"))
+            }
+        }
+    });
+    futures::future::try_join_all(asked).await
 }
 
 /// Asks the API server to pretend to create a pod, in a namespace of which it asks us.

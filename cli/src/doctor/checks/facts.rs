@@ -1,9 +1,8 @@
-//! What is known of nodes, and which registries tell nothing.
+//! What is known of nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hostfit_crds::names;
-use hostfit_engine::finding::Code;
 use kube::ResourceExt as _;
 
 use super::super::read::Read;
@@ -65,56 +64,6 @@ pub(super) fn facts(read: &Read) -> Group {
         ),
         true if strange.is_empty() => group.fine("facts", format!("CPU levels of all {all} nodes are known")),
         true => {}
-    }
-    group
-}
-
-/// Codes of registries that tell nothing.
-const OF_REGISTRIES: [Code; 3] = [Code::HF901, Code::HF902, Code::HF907];
-
-pub(super) fn registries(read: &Read) -> Group {
-    let mut group = Group::new("registries");
-    let reports = match &read.reports {
-        Ok(reports) => reports,
-        Err(why) => {
-            group.unseen("registries", "registries", why);
-            return group;
-        }
-    };
-    // What is found, how to mend it, and who is concerned.
-    let mut troubles: BTreeMap<(&str, &str, &str), BTreeSet<String>> = BTreeMap::new();
-    for report in reports {
-        let findings = report.status.iter().flat_map(|it| &it.findings);
-        for finding in
-            findings.filter(|it| OF_REGISTRIES.iter().any(|code| code.as_str() == it.code))
-        {
-            let what = finding.message.trim_start_matches("image not checked: ");
-            let who = format!(
-                "{}/{}",
-                report.namespace().unwrap_or_default(),
-                report.spec.target_ref.name
-            );
-            let key = (finding.code.as_str(), what, finding.remediation.as_str());
-            troubles.entry(key).or_default().insert(who);
-        }
-    }
-    match troubles.is_empty() {
-        true if reports.is_empty() => {
-            group.unseen("registries", "registries", "there is no report yet")
-        }
-        true => group.fine(
-            "registries",
-            format!("all registries of {} reports answer", reports.len()),
-        ),
-        false => {}
-    }
-    for ((code, what, fix), who) in troubles {
-        let who: Vec<_> = who.into_iter().collect();
-        group.problem(
-            "registries",
-            format!("{what} ({code}, used by {})", few(&who)),
-            fix,
-        );
     }
     group
 }

@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use serde_json::json;
 
 use super::*;
-use install::{certificate, certified, configuration, deployment, healthy, lease, of};
+use install::{base, certificate, certified, configuration, deployment, healthy, lease, of};
 
 /// What is not fine, a line each.
 fn told(checks: &[Check]) -> String {
@@ -44,6 +44,8 @@ fn of_a_healthy_install_nothing_is_told() {
         "hostfit-operator 2/2",
         "answers through the API server: 6 ms",
         "certificate 89 days left, CA bundle matches",
+        "all registries answered, as of the 1 reports",
+        "all BaseImages are followed: 1",
     ] {
         assert!(
             says.iter().any(|it| it.contains(part)),
@@ -322,6 +324,63 @@ fn a_registry_that_refuses() {
             "registry registry.example refused access (HF901, used by shop/carts)",
             "name a pull secret",
         ],
+    );
+    let missing = |read: &mut Read| {
+        refuses(read);
+        read.listed.as_mut().unwrap()[0].2 = false;
+    };
+    let told = check(
+        missing,
+        &[
+            "Problem registries",
+            "registry.listed names Secrets that are not there: hostfit/regcred",
+            "kubectl -n hostfit create secret docker-registry regcred",
+        ],
+    );
+    assert!(
+        told.contains("[make the Secrets that registry.listed names"),
+        "{told}"
+    );
+    assert!(!told.contains("name a pull secret"), "{told}");
+    check(
+        |read| read.listed = Err("you may not get Secret hostfit/regcred".to_owned()),
+        &["Unseen registries", "you may not get Secret"],
+    );
+}
+
+#[test]
+fn base_images_that_cannot_be_read() {
+    let none = |read: &mut Read| {
+        let bases = ["ubi8", "ubi9"].map(|name| of(base(name, "False", &[])));
+        read.bases = Ok(bases.into());
+    };
+    let told = check(
+        none,
+        &[
+            "Warning registries",
+            "2 of 2 BaseImages could not be read (ubi8: tag latest: registry of ubi8 does not answer)",
+            "registry.mirrors",
+        ],
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let partly = |read: &mut Read| {
+        read.bases
+            .as_mut()
+            .unwrap()
+            .push(of(base("ubi8", "False", &["latest"])));
+    };
+    check(
+        partly,
+        &[
+            "Warning registries",
+            "not every tag of 1 of 2 BaseImages could be read (ubi8: ",
+            "kubectl describe baseimage ubi8",
+        ],
+    );
+    let hidden = "you may not list baseimages.hostfit.dev";
+    check(
+        |read| read.bases = Err(hidden.to_owned()),
+        &["Unseen registries", hidden],
     );
 }
 

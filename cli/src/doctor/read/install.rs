@@ -1,10 +1,15 @@
 //! What an install says of itself: the names under which its parts are found.
 
+use std::collections::BTreeSet;
+
 use hostfit_crds::names;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 
 use super::Read;
+
+/// Start of the names of the chart's volumes for `registry.listed`.
+const LISTED: &str = "pull-secret-";
 
 /// The webhooks of the chart.
 pub(in crate::doctor) fn is_ours(name: &str) -> bool {
@@ -41,6 +46,21 @@ impl Read {
         deployments.iter().find_map(name)
     }
 
+    /// Namespace and name of each Secret that `registry.listed` names, as the pods mount them.
+    pub(super) fn listed_secrets(&self) -> BTreeSet<(String, String)> {
+        let of = |it: &Deployment| {
+            let namespace = it.namespace().unwrap_or_default();
+            let pod = it.spec.as_ref().and_then(|it| it.template.spec.as_ref());
+            let volumes = pod.iter().flat_map(|it| it.volumes.iter().flatten());
+            let listed = volumes.filter(|it| it.name.starts_with(LISTED));
+            let names = listed.filter_map(|it| it.secret.as_ref()?.secret_name.clone());
+            names
+                .map(|name| (namespace.clone(), name))
+                .collect::<Vec<_>>()
+        };
+        self.deployments.iter().flatten().flat_map(of).collect()
+    }
+
     /// Namespaces of which the API server does not ask us.
     pub(super) fn excluded(&self) -> Vec<String> {
         let configurations = self.validating.iter().flatten();
@@ -51,5 +71,17 @@ impl Read {
         names
             .flat_map(|it| it.values.clone().unwrap_or_default())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LISTED;
+
+    #[test]
+    fn volumes_of_listed_secrets_are_named_as_the_chart_does() {
+        let chart = include_str!("../../../../charts/hostfit/templates/_pod.tpl");
+        let named = format!("- name: {LISTED}{{{{ $index }}}}\n  secret:\n    secretName:");
+        assert!(chart.contains(&named), "{named}");
     }
 }

@@ -71,6 +71,23 @@ pub(super) fn lease(node: &str, at: jiff::Timestamp) -> serde_json::Value {
     json!({"metadata": {"name": node}, "spec": {"renewTime": format!("{}", at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))}})
 }
 
+/// A BaseImage whose condition Ready is `ready`, with a chain of each tag.
+pub(super) fn base(name: &str, ready: &str, chains: &[&str]) -> serde_json::Value {
+    let chains = chains.iter().map(|tag| {
+        json!({
+            "tag": tag, "digest": "sha256:0", "platform": "linux/amd64", "topChainID": "sha256:0", "layers": 1,
+            "firstSeen": "2026-01-01T00:00:00Z",
+        })
+    });
+    json!({
+        "metadata": {"name": name}, "spec": {"repository": format!("registry.example/{name}"), "tags": ["latest"]},
+        "status": {"chains": chains.collect::<Vec<_>>(), "conditions": [{
+            "type": "Ready", "status": ready, "reason": "NotRead", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "message": format!("tag latest: registry of {name} does not answer"),
+        }]},
+    })
+}
+
 /// An install in which everything is fine, with failurePolicy Fail.
 pub(super) fn healthy() -> Read {
     let (bundle, leaf) = certificate(-1, 89);
@@ -89,10 +106,12 @@ pub(super) fn healthy() -> Read {
         secret: Ok(of(
             json!({"metadata": {"name": "hostfit-webhook-tls"}, "data": {"tls.crt": ByteString(leaf)}}),
         )),
+        listed: Ok(vec![("hostfit".to_owned(), "regcred".to_owned(), true)]),
         endpoints: Ok(vec![of(json!({
             "addressType": "IPv4", "metadata": {}, "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}],
         }))]),
         matrices: Ok(vec![of(matrix)]),
+        bases: Ok(vec![of(base("ubi9", "True", &["latest"]))]),
         reports: Ok(vec![of(json!({
             "metadata": {"name": "deploy-carts", "namespace": "shop"},
             "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "carts", "uid": ""}},
