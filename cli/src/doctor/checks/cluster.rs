@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::super::read::Read;
-use super::deployment::{available, is_absent, releases, restart};
+use super::deployment::{INSTALL, available, is_absent, releases, restart};
 use super::rights::component;
 use super::{Group, few};
 
@@ -115,7 +115,7 @@ fn crds(read: &Read, group: &mut Group) {
         group.problem(
             "crds",
             format!("CRDs are missing: {}", few(&missing)),
-            APPLY,
+            if is_absent(read) { INSTALL } else { APPLY },
         );
     }
     if !older.is_empty() {
@@ -239,13 +239,13 @@ pub(super) fn operator(read: &Read) -> Group {
         }
     };
     match releases(read).as_slice() {
-        [] => group.problem(
-            "operator",
-            "hostfit is not installed",
-            "helm install hostfit charts/hostfit -n hostfit --create-namespace; or do without it: hostfit check -A",
-        ),
+        [] => group.problem("operator", "hostfit is not installed", INSTALL),
         [_] => {}
-        many => group.problem("two-releases", format!("two releases are installed: {}", few(many)), ONE_RELEASE),
+        many => group.problem(
+            "two-releases",
+            format!("two releases are installed: {}", few(many)),
+            ONE_RELEASE,
+        ),
     }
     for deployment in deployments
         .iter()

@@ -9,6 +9,17 @@ use super::super::read::Read;
 use super::Group;
 use super::rights::component;
 
+/// What to do where nothing of Hostfit is here.
+pub(super) const INSTALL: &str = "helm install hostfit charts/hostfit -n hostfit --create-namespace; or do without it: hostfit check -A";
+
+/// Pods that the chart makes of a component, if the values do not say otherwise.
+fn replicas(component: Option<&str>) -> u8 {
+    match component {
+        Some("webhook") => 2,
+        _ => 1,
+    }
+}
+
 /// Namespace and name of each release.
 pub(super) fn releases(read: &Read) -> Vec<String> {
     let deployments = read.deployments.iter().flatten();
@@ -51,19 +62,47 @@ pub(super) fn available(deployment: &Deployment, section: &'static str, group: &
         .unwrap_or(0);
     let name = deployment.name_any();
     let namespace = deployment.namespace().unwrap_or_default();
+    let labels = deployment
+        .spec
+        .iter()
+        .flat_map(|it| it.selector.match_labels.iter().flatten());
+    // The name of the chart says nothing beside the release's, and lines are short.
+    let labels = labels.filter(|(label, _)| *label != "app.kubernetes.io/name");
+    let labels: Vec<_> = labels
+        .map(|(label, value)| format!("{label}={value}"))
+        .collect();
     let look = format!(
-        "kubectl -n {namespace} describe deploy/{name}; kubectl -n {namespace} logs deploy/{name} tells what it waits for"
+        "kubectl -n {namespace} describe pods -l {} tells why they do not start; kubectl -n {namespace} logs deploy/{name} what a started one waits for",
+        labels.join(",")
+    );
+    let component = component(deployment);
+    let scale = format!(
+        "kubectl -n {namespace} scale deploy/{name} --replicas {}, or what your values say ({}.replicas)",
+        replicas(component),
+        component.unwrap_or_default()
     );
     match (ready, wanted) {
-        (_, 0) => group.problem(
-            section,
-            format!("{name} is scaled to 0"),
-            format!("kubectl -n {namespace} scale deploy/{name} --replicas 1"),
-        ),
+        (_, 0) => group.problem(section, format!("{name} is scaled to 0"), scale),
         (0, _) => group.problem(section, format!("{name}: none of {wanted} is ready"), look),
         (ready, wanted) if ready < wanted => {
             group.warning(section, format!("{name} {ready}/{wanted}"), look);
         }
         _ => group.fine(section, format!("{name} {ready}/{wanted}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replicas;
+
+    #[test]
+    fn replicas_are_those_of_the_chart() {
+        let values = include_str!("../../../../charts/hostfit/values.yaml");
+        for component in ["webhook", "operator"] {
+            let (_, values) = values.split_once(&format!("\n{component}:\n")).unwrap();
+            let (_, value) = values.split_once("\n  replicas: ").unwrap();
+            let value = value.lines().next().unwrap();
+            assert_eq!(value, replicas(Some(component)).to_string(), "{component}");
+        }
     }
 }

@@ -219,7 +219,20 @@ fn a_webhook_that_cannot_be_reached() {
         &[
             "Problem unreachable",
             "none of 2 is ready",
+            "kubectl -n hostfit describe pods -l app.kubernetes.io/component=webhook,app.kubernetes.io/instance=hostfit tells",
             "logs deploy/hostfit-webhook",
+        ],
+    );
+    let scaled = |read: &mut Read| {
+        let webhook = &mut read.deployments.as_mut().unwrap()[1];
+        webhook.spec.as_mut().unwrap().replicas = Some(0);
+    };
+    check(
+        scaled,
+        &[
+            "Problem unreachable",
+            "scaled to 0",
+            "--replicas 2, or what your values say (webhook.replicas)",
         ],
     );
 }
@@ -405,6 +418,36 @@ fn nodes_of_which_something_is_not_known() {
             "agent.enabled=true",
         ],
     );
+    let enabled = |read: &mut Read| {
+        without(read);
+        let operator = &mut read.deployments.as_mut().unwrap()[0];
+        let pod = operator.spec.as_mut().unwrap().template.spec.as_mut();
+        let env = pod.unwrap().containers[0].env.as_mut().unwrap();
+        env.push(of(json!({"name": "HOSTFIT_AGENTS", "value": "believed"})));
+    };
+    let told = check(
+        enabled,
+        &[
+            "Warning facts",
+            "does it run there (kubectl get pods -o wide -n hostfit -l app.kubernetes.io/component=agent)",
+        ],
+    );
+    assert!(!told.contains("agent.enabled"), "{told}");
+    let silent = |read: &mut Read| {
+        enabled(read);
+        let profile = &mut read.node_profiles.as_mut().unwrap()[0];
+        profile.status.as_mut().unwrap().agent = Some(of(json!({})));
+    };
+    let told = check(
+        silent,
+        &[
+            "Warning facts",
+            "CPU level unknown (one)",
+            "does not tell it either",
+            "spec.overrides",
+        ],
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
     let arm = |read: &mut Read| {
         without(read);
         let labels = read.nodes.as_mut().unwrap()[0]
@@ -478,7 +521,22 @@ fn what_is_switched_off_or_not_there() {
     let off = |read: &mut Read| {
         (read.validating, read.mutating) = (Ok(Vec::new()), Ok(Vec::new()));
     };
-    check(off, &["Problem webhook", "nothing is said at admission"]);
+    check(
+        off,
+        &[
+            "Problem webhook",
+            "nothing is said at admission",
+            "helm upgrade --force-conflicts",
+        ],
+    );
+    let uninstalled = |read: &mut Read| {
+        off(read);
+        read.deployments = Ok(Vec::new());
+        read.crds = Ok(Vec::new());
+    };
+    let told = check(uninstalled, &["Problem crds", "helm install"]);
+    assert!(told.contains("Problem webhook"), "{told}");
+    assert!(!told.contains("helm upgrade"), "{told}");
     let nothing = |read: &mut Read| read.deployments = Ok(Vec::new());
     check(
         nothing,

@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 
 use super::super::certificate::{self, Wrong};
 use super::super::read::{Call, Read, is_ours};
-use super::deployment::{available, restart};
+use super::deployment::{INSTALL, available, is_absent, restart};
 use super::rights::component;
 use super::{Group, few};
 
@@ -36,7 +36,12 @@ pub(super) fn webhook(read: &Read) -> Group {
         group.problem(
             "webhook",
             "there is no webhook configuration: nothing is said at admission",
-            "somebody has switched it off, or uninstalled it; helm upgrade --force-conflicts brings it back",
+            match is_absent(read) {
+                true => INSTALL,
+                false => {
+                    "somebody has switched it off; helm upgrade --force-conflicts brings it back"
+                }
+            },
         );
         return group;
     }

@@ -39,7 +39,10 @@ pub(super) fn deployment(component: &str, instance: &str) -> serde_json::Value {
             },
         },
         "spec": {
-            "replicas": 2, "selector": {},
+            "replicas": 2,
+            "selector": {"matchLabels": {
+                "app.kubernetes.io/component": component, "app.kubernetes.io/instance": instance, "app.kubernetes.io/name": "hostfit",
+            }},
             "template": {"spec": {
                 "serviceAccountName": format!("{instance}-{component}"),
                 "containers": [{"name": component, "env": [{"name": "HOSTFIT_ANNOTATE_PODS", "value": "true"}]}],
