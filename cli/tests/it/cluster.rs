@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::golden::SHOP;
-use crate::kit::{Folder, check};
+use crate::kit::{Folder, check, hostfit};
 
 fn kubeconfig(server: &str) -> String {
     format!(
@@ -308,4 +308,28 @@ fn doctor_names_a_cluster_that_cannot_be_asked() {
     check(&folder, &arguments, 2, &["http://127.0.0.1:1", "is it up"]);
     let format = [&arguments[..], &["-o", "html"]].concat();
     check(&folder, &format, 2, &["hostfit doctor has no format html"]);
+}
+
+#[test]
+fn a_snapshot_without_workloads_says_where_it_looked() {
+    let folder = Folder::new("nothing-there");
+    let mut api = Api::shop();
+    api.add("namespaces", json!({"metadata": {"name": "pay"}}));
+    api.serve(&folder);
+    let says = [
+        "the snapshot has no workload: none was found in namespace pay of cluster fake",
+        "-A takes all namespaces",
+    ];
+    let out = on(&folder, &["snapshot", "-n", "pay"], 0, &says);
+    assert!(out.starts_with('{'), "{out}");
+    // The namespace of the context.
+    let selected = ["snapshot", "-l", "app=nobody"];
+    let says = ["none with labels app=nobody was found in namespace shop"];
+    on(&folder, &selected, 0, &says);
+    let everywhere = ["snapshot", "-A", "-l", "app=nobody"];
+    on(&folder, &everywhere, 0, &["(-n, -A and -l select)"]);
+    let whole = ["snapshot", "--kubeconfig", "kubeconfig", "--no-cache"];
+    let error = hostfit(&folder, &whole).stderr;
+    let error = String::from_utf8(error).unwrap();
+    assert!(!error.contains("no workload"), "{error}");
 }
