@@ -86,7 +86,10 @@ fn broken(method: &str, path: &str) -> Option<Value> {
             "metadata": {"name": format!("hostfit-{component}"), "namespace": "hostfit", "labels": {
                 "app.kubernetes.io/component": component, "app.kubernetes.io/instance": "hostfit", "app.kubernetes.io/version": "0.0.9",
             }},
-            "spec": {"replicas": 1, "selector": {}, "template": {"spec": {"serviceAccountName": "hostfit", "containers": []}}},
+            "spec": {"replicas": 1, "selector": {}, "template": {"spec": {
+                "serviceAccountName": "hostfit", "containers": [],
+                "volumes": [{"name": "pull-secret-0", "secret": {"secretName": "regcred", "optional": true}}],
+            }}},
             "status": {"readyReplicas": 1},
         })
     };
@@ -95,7 +98,17 @@ fn broken(method: &str, path: &str) -> Option<Value> {
         "clientConfig": {"service": {"namespace": "hostfit", "name": "hostfit-webhook"}},
         "namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["default"]}]},
     }]}]);
+    let base = json!({
+        "metadata": {"name": "ubi9"}, "spec": {"repository": "registry.example/ubi9", "tags": ["latest"]},
+        "status": {"conditions": [{
+            "type": "Ready", "status": "False", "reason": "NotRead", "message": "tag latest: no answer",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
+    });
     match (method, path) {
+        ("GET", "/apis/hostfit.dev/v1alpha1/baseimages") => list(json!([base])),
+        ("GET", "/apis/hostfit.dev/v1alpha1/supportmatrices") => list(json!([])),
+        ("GET", "/api/v1/namespaces/hostfit/secrets/regcred") => None,
         ("GET", "/apis/apps/v1/deployments") => {
             list(json!([deployment("operator"), deployment("webhook")]))
         }
@@ -127,6 +140,7 @@ fn where_nothing_is_installed_doctor_says_how_to() {
     ] {
         assert!(out.contains(part), "{part:?} is missing:\n{out}");
     }
+    assert!(!out.contains("helm upgrade"), "{out}");
     let pre = [&DOCTOR[..], &["--pre"]].concat();
     check(
         &folder,
@@ -148,6 +162,11 @@ fn what_is_broken_is_told_with_what_to_do() {
         "Service hostfit/hostfit-webhook has no address",
         "no CA bundle in webhook configuration hostfit",
         "failurePolicy Ignore",
+        "there is no SupportMatrix: hostfit only reports",
+        "kubectl -n hostfit rollout restart deploy/hostfit-operator",
+        "in namespace shop nothing was said: there is no SupportMatrix",
+        "1 of 1 BaseImages could not be read (ubi9: tag latest: no answer)",
+        "registry.listed names Secrets that are not there: hostfit/regcred",
     ];
     check(&folder, &DOCTOR, 1, &says);
     let json = [&DOCTOR[..], &["-o", "json"]].concat();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real install, broken in ten ways: doctor finds each, and names the fix.
+# A real install, broken in eleven ways: doctor finds each, and names the fix.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . tests/e2e/kit.sh
@@ -118,6 +118,13 @@ helm install fit-two charts/hostfit -n elsewhere --create-namespace --wait --tim
 check "two releases" told Problem two-releases "elsewhere/fit-two"
 helm uninstall fit-two -n elsewhere --wait --timeout 60s >/dev/null
 kubectl delete namespace elsewhere --wait=false >/dev/null
+well_again
+
+say "  11 no SupportMatrix"
+kubectl delete supportmatrix default >/dev/null
+check "no SupportMatrix" told Problem matrices "there is no SupportMatrix"
+kubectl rollout restart deployment/hostfit-operator -n hostfit >/dev/null
+kubectl rollout status deployment/hostfit-operator -n hostfit --timeout 60s >/dev/null
 well_again
 
 uninstall
