@@ -90,11 +90,9 @@ fn reports(read: &Read, group: &mut Group) {
     for ((code, what, fix), who) in troubles {
         let who: Vec<_> = who.into_iter().collect();
         // To name one more helps nobody, as long as those that are named are not there.
-        let fix = match code == Code::HF901.as_str() && fix.contains("registry.listed") {
-            true if lacks_secrets => {
-                "make the Secrets that registry.listed names (above), or make the repository readable"
-            }
-            _ => fix,
+        let fix = match lacks_secrets && fix.contains("registry.listed") {
+            true => "first make the Secrets that registry.listed names (above)",
+            false => fix,
         };
         group.problem(
             "registries",

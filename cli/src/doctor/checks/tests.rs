@@ -351,7 +351,7 @@ fn a_registry_that_refuses() {
         ],
     );
     assert!(
-        told.contains("[make the Secrets that registry.listed names"),
+        told.contains("[first make the Secrets that registry.listed names"),
         "{told}"
     );
     assert!(!told.contains("name a pull secret"), "{told}");
