@@ -217,13 +217,13 @@ mod tests {
         let status = status(&observed(None), Some(&name), None, &time(7));
         assert_eq!(status.os.as_deref(), Some("ubuntu-24.04"));
         assert_eq!(status.kernel.as_deref(), Some("6.8.0-84"));
-        assert_eq!(status.known.as_deref(), Some("6/19"));
+        assert_eq!(status.known.as_deref(), Some("6/20"));
         assert_eq!(status.host_profile_name.as_deref(), Some("ubuntu2404-k68"));
         assert_eq!(status.sources["kernel"], "NodeStatus");
         assert_eq!(status.last_change_time, Some(time(7)));
         assert_eq!(
             told(&status, names::FACTS_COMPLETE),
-            "False FactsMissing: not known: cpuLevel, cgroup, selinux, vsyscall, apparmor, seccompDefault and 7 more; \
+            "False FactsMissing: not known: cpuLevel, cpuFeatures, cgroup, selinux, vsyscall, apparmor and 8 more; \
              run the node agent (agent.enabled=true) or state them in spec.overrides"
         );
         assert!(told(&status, names::FACTS_AGREE).starts_with("True"));

@@ -308,7 +308,7 @@ async fn where_all_hosts_must_fit_it_does_not_matter_what_is_not_known_of_others
     stand.registry.push("good", "1", &fitting());
     let pod = pod(&stand.image("good:1"));
     let judged = stand.judge(pod.clone()).await;
-    assert_eq!(judged, "Unknown HF110 HF904: refused HF110");
+    assert_eq!(judged, "Unknown HF110,HF904: refused HF110");
     let answer = stand.validate(create(pod)).await;
     let denial = answer.denial();
     let expected = "pod shop/web does not fit all of the 2 host profiles that it may land on.";
