@@ -16,6 +16,8 @@ use hostfit_engine::version::{DottedVersion, KernelVersion};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
 
+use modules::ModuleLists;
+
 mod cpu;
 mod modules;
 
@@ -104,17 +106,15 @@ impl Machine {
             .collect();
         let os = os_release::identify(|path| files.get(path).map(String::as_str));
         let config = release.and_then(|release| self.kernel_config(release));
+        let cpus = self.text("proc/cpuinfo");
+        let cpus = cpus.as_deref();
+        let modules = release.map(|release| ModuleLists::read(self, release));
         HostFacts {
             os: os.map(|(distribution, _)| distribution),
             kernel: release.and_then(|release| release.parse().ok()),
             architecture: architecture.map(str::to_owned),
-            cpu_level: self
-                .text("proc/cpuinfo")
-                .filter(|_| is_amd64)
-                .and_then(|text| cpu::level(&text)),
-            cpu_features: self
-                .text("proc/cpuinfo")
-                .and_then(|text| cpu::features(&text)),
+            cpu_level: cpus.filter(|_| is_amd64).and_then(cpu::level),
+            cpu_features: cpus.and_then(cpu::features),
             cgroup: self.cgroup(),
             selinux: self.selinux(),
             apparmor: self.apparmor(),
@@ -133,9 +133,9 @@ impl Machine {
             btf: self
                 .exists("sys/kernel")
                 .then(|| self.exists("sys/kernel/btf/vmlinux")),
-            modules: release.and_then(|release| self.modules(release)),
+            modules: modules.as_ref().and_then(ModuleLists::asked_for),
             signed_modules: self.signed_modules(config.as_deref()),
-            iptables: release.and_then(|release| self.iptables(release)),
+            iptables: modules.as_ref().and_then(ModuleLists::iptables),
             sysctls: self.sysctls(),
             seccomp_default: self.seccomp_default(),
             nvidia_driver: self.nvidia_driver(),
@@ -252,14 +252,13 @@ impl Machine {
             }
         }
         let config = config?;
-        let is = |wanted: &str| config.lines().any(|line| line == wanted);
-        let built = is("CONFIG_IA32_EMULATION=y");
-        Some(built && !is("CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y"))
+        let built = has_line(config, "CONFIG_IA32_EMULATION=y");
+        Some(built && !has_line(config, "CONFIG_IA32_EMULATION_DEFAULT_DISABLED=y"))
     }
 
     /// A kernel without `CONFIG_COMPAT` runs none, whatever the CPU. Of one with it only this machine's can be asked.
     fn aarch32(&self, config: Option<&str>) -> Option<bool> {
-        let is_built = config.map(|config| config.lines().any(|line| line == "CONFIG_COMPAT=y"));
+        let is_built = config.map(|config| has_line(config, "CONFIG_COMPAT=y"));
         match is_built {
             Some(false) => Some(false),
             Some(true) | None => self.is_this_one().then(runs_aarch32).flatten(),
@@ -302,6 +301,11 @@ impl Machine {
             .parse()
             .ok()
     }
+}
+
+/// Whether settings of a kernel have this line.
+fn has_line(config: &str, wanted: &str) -> bool {
+    config.lines().any(|line| line == wanted)
 }
 
 /// Whether this machine runs 32-bit programs of ARM: since 4.7 its kernel lets a program be one only where its CPUs can.

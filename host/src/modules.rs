@@ -5,45 +5,77 @@ use std::collections::BTreeSet;
 
 use hostfit_engine::files::Iptables;
 
-use crate::Machine;
+use crate::{Machine, has_line};
 
 /// Modules that rules ask for.
 const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
 
-impl Machine {
-    /// Of the modules that rules ask for those that are loaded, built in or lie ready. `None` if none of the lists can be
-    /// read.
-    pub(crate) fn modules(&self, release: &str) -> Option<BTreeSet<String>> {
-        let loaded = self.text("proc/modules");
-        let lists = ["modules.builtin", "modules.dep"].map(|list| self.module_list(release, list));
-        // What is loaded tells nothing of what could be.
-        if lists.iter().all(Option::is_none) {
-            return None;
+/// What a machine says of its modules: those that are loaded, that are built in, and that lie ready.
+pub(crate) struct ModuleLists {
+    loaded: Option<String>,
+    built_in: Option<String>,
+    ready: Option<String>,
+}
+
+impl ModuleLists {
+    pub(crate) fn read(machine: &Machine, release: &str) -> Self {
+        let list = |list: &str| {
+            let places = ["usr/lib/modules", "lib/modules"];
+            let mut places = places.iter();
+            places.find_map(|place| machine.text(&format!("{place}/{release}/{list}")))
+        };
+        Self {
+            loaded: machine.text("proc/modules"),
+            built_in: list("modules.builtin"),
+            ready: list("modules.dep"),
         }
-        let loaded = loaded.iter().flat_map(|text| text.lines());
-        let loaded = loaded
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned);
-        let ready = lists
-            .iter()
-            .flatten()
-            .flat_map(|text| text.lines())
-            .map(module_name);
-        let all: BTreeSet<String> = loaded.chain(ready).collect();
-        Some(
-            MODULES
-                .iter()
-                .filter(|it| all.contains(**it))
-                .map(|it| (*it).to_owned())
-                .collect(),
-        )
     }
 
+    fn loaded(&self) -> impl Iterator<Item = &str> {
+        let lines = self.loaded.iter().flat_map(|text| text.lines());
+        lines.filter_map(|line| line.split_whitespace().next())
+    }
+
+    /// Of the modules that rules ask for those that are there. `None` if none of the lists of a kernel can be read.
+    pub(crate) fn asked_for(&self) -> Option<BTreeSet<String>> {
+        let lists = [&self.built_in, &self.ready];
+        // What is loaded tells nothing of what could be.
+        if lists.iter().all(|list| list.is_none()) {
+            return None;
+        }
+        let lines = lists.into_iter().flatten().flat_map(|text| text.lines());
+        let loaded = self.loaded().map(str::to_owned);
+        let all: BTreeSet<String> = loaded.chain(lines.map(module_name)).collect();
+        let asked = MODULES.iter().filter(|it| all.contains(**it));
+        Some(asked.map(|it| (*it).to_owned()).collect())
+    }
+
+    /// What holds no rules, since it is not loaded, leaves those that there are to the other. Of what is built in nobody can
+    /// tell whether it holds any.
+    pub(crate) fn iptables(&self) -> Option<Iptables> {
+        const LEGACY: [&str; 3] = ["iptable_filter", "iptable_mangle", "iptable_nat"];
+        const NFT: [&str; 1] = ["nf_tables"];
+        self.loaded.as_ref()?;
+        let built_in: BTreeSet<_> = self.built_in.as_ref()?.lines().map(module_name).collect();
+        let mut asked = LEGACY.iter().chain(&NFT);
+        if asked.any(|it| built_in.contains(*it)) {
+            return None;
+        }
+        let is_there = |names: &[&str]| self.loaded().any(|it| names.contains(&it));
+        match (is_there(&LEGACY), is_there(&NFT)) {
+            (true, false) => Some(Iptables::Legacy),
+            (false, true) => Some(Iptables::Nft),
+            (true, true) | (false, false) => None,
+        }
+    }
+}
+
+impl Machine {
     /// `sig_enforce`, or a lockdown, or how the kernel was built. Without the first there are no signatures at all. Where the
     /// lockdown is hidden, as in a container without the machine's `sys`, nothing denies one.
     pub(crate) fn signed_modules(&self, config: Option<&str>) -> Option<bool> {
         let lockdown = self.text("sys/kernel/security/lockdown");
-        let is = |wanted: &str| config.is_some_and(|it| it.lines().any(|line| line == wanted));
+        let is = |wanted: &str| config.is_some_and(|it| has_line(it, wanted));
         // `none [integrity] confidentiality`: what is in brackets holds.
         let is_locked = lockdown.as_ref().map(|text| !text.contains("[none]"));
         let never_locks = config.is_some() && !is("CONFIG_SECURITY_LOCKDOWN_LSM=y");
@@ -56,37 +88,6 @@ impl Machine {
             Some(_) => is_locked,
             None => self.exists("sys/module").then_some(false),
         }
-    }
-
-    /// What holds no rules, since it is not loaded, leaves those that there are to the other. Of what is built in nobody can
-    /// tell whether it holds any.
-    pub(crate) fn iptables(&self, release: &str) -> Option<Iptables> {
-        const LEGACY: [&str; 3] = ["iptable_filter", "iptable_mangle", "iptable_nat"];
-        const NFT: [&str; 1] = ["nf_tables"];
-        let loaded = self.text("proc/modules")?;
-        let loaded: BTreeSet<_> = loaded
-            .lines()
-            .filter_map(|line| line.split_whitespace().next())
-            .collect();
-        let built_in = self.module_list(release, "modules.builtin")?;
-        let built_in: BTreeSet<_> = built_in.lines().map(module_name).collect();
-        let asked = LEGACY.iter().chain(&NFT);
-        if asked.into_iter().any(|it| built_in.contains(*it)) {
-            return None;
-        }
-        let is_there = |names: &[&str]| names.iter().any(|it| loaded.contains(it));
-        match (is_there(&LEGACY), is_there(&NFT)) {
-            (true, false) => Some(Iptables::Legacy),
-            (false, true) => Some(Iptables::Nft),
-            (true, true) | (false, false) => None,
-        }
-    }
-
-    fn module_list(&self, release: &str, list: &str) -> Option<String> {
-        let places = ["usr/lib/modules", "lib/modules"];
-        places
-            .iter()
-            .find_map(|place| self.text(&format!("{place}/{release}/{list}")))
     }
 }
 
