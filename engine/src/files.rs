@@ -216,6 +216,9 @@ pub struct Go {
     pub amd64: u8,
 }
 
+/// The largest page of arm64 in bytes: what is aligned to it loads on every host.
+pub const LARGEST_PAGE: u64 = 65_536;
+
 /// What a native image of GraalVM asks of the CPU before it does anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NativeImage {

@@ -148,6 +148,13 @@ impl DottedVersion {
         (self.major(), self.0.get(1).copied().unwrap_or_default())
     }
 
+    /// Whether this is at or after the first of its own branch, or, if its branch has none, at or after the last: how a fix
+    /// that is carried back is told. Nothing is known against it where there are none.
+    pub fn is_since<'a>(&self, firsts: impl Iterator<Item = &'a Self> + Clone) -> bool {
+        let own = firsts.clone().find(|it| it.branch() == self.branch());
+        own.or(firsts.last()).is_none_or(|first| self >= first)
+    }
+
     /// This version without its last number, if one remains.
     pub fn parent(&self) -> Option<Self> {
         match self.0.split_last() {

@@ -105,10 +105,13 @@ struct Cuda {
 /// The CUDA of an image that demands nothing of the driver: what it demands is more exact, as it says which older drivers
 /// will do.
 fn cuda(cell: &Cell<'_>) -> Option<Cuda> {
+    // Most pairs of image and host end here.
+    if !has_gpu(cell) {
+        return None;
+    }
     if let Some(text) = variable(cell, CUDA_VERSION) {
-        let is_asked = has_gpu(cell) && is_disabled(cell);
         return Some(Cuda {
-            version: text.parse().ok().filter(|_| is_asked)?,
+            version: text.parse().ok().filter(|_| is_disabled(cell))?,
             evidence: Evidence::new(
                 Strength::Stated,
                 format!("{CUDA_VERSION} of the environment"),
@@ -117,9 +120,11 @@ fn cuda(cell: &Cell<'_>) -> Option<Cuda> {
         });
     }
     // Without it only the library tells, as packages of Python bring it. Where the pod asks for no GPU, nobody uses it.
-    let library = cell.files().and_then(|files| files.cuda_runtime.as_ref());
-    let demands_nothing = demands(cell).is_empty() || is_disabled(cell);
-    let library = library.filter(|_| cell.uses.wants_gpu && demands_nothing)?;
+    let library = cell.files()?.cuda_runtime.as_ref();
+    let library = library.filter(|_| cell.uses.wants_gpu)?;
+    if !is_disabled(cell) && !demands(cell).is_empty() {
+        return None;
+    }
     let is_linked = |it: &String| it.starts_with("libcudart.so.");
     let program = cell.program();
     let is_needed = program.is_some_and(|it| it.needs.iter().any(is_linked));

@@ -2,10 +2,11 @@
 //! lists what it looks for. Both take the node's memory for theirs, and are killed.
 
 use crate::fact::{Evidence, Strength};
+use crate::files::Seen;
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
 use crate::matrix::{Cell, Outcome, Said};
-use crate::package::JAVA;
+use crate::package::{JAVA, PackageVersion};
 use crate::version::{DottedVersion, KernelVersion};
 
 pub(super) const VARIABLE: &str = "JAVA_VERSION";
@@ -38,10 +39,27 @@ struct Java<'a> {
     version: DottedVersion,
     /// The version as it is written.
     text: &'a str,
-    evidence: Evidence,
+    source: Source<'a>,
+}
+
+/// What tells the Java of an image.
+enum Source<'a> {
+    File(&'a Seen<String>),
+    Package(&'a Seen<PackageVersion>),
+    Variable,
 }
 
 impl Java<'_> {
+    fn evidence(&self) -> Evidence {
+        match self.source {
+            Source::File(seen) => seen.evidence(),
+            Source::Package(seen) => seen.evidence(),
+            Source::Variable => {
+                Evidence::new(Strength::Stated, format!("{VARIABLE} of the environment"))
+            }
+        }
+    }
+
     /// Whether its virtual machine is OpenJ9: `jdk-17.0.8+7_openj9-0.40.0`, or as its `release` file was read.
     fn is_openj9(&self) -> bool {
         self.text.to_ascii_lowercase().contains("openj9") || service_pack(self.text).is_some()
@@ -100,21 +118,17 @@ fn java<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
 /// The Java of the image, as its files or its environment tell.
 fn told<'a>(cell: &Cell<'a>) -> Option<Java<'a>> {
     let files = cell.files();
-    let file = files.and_then(|files| files.java.as_ref());
-    let package = || files.and_then(|files| files.package(&JAVA));
-    let (text, evidence) = match (file, package()) {
-        (Some(seen), _) => (seen.value.as_str(), seen.evidence()),
-        (None, Some(package)) => (package.value.without_epoch(), package.evidence()),
-        (None, None) => {
-            let from = format!("{VARIABLE} of the environment");
-            let text = cell.contents.env.get(VARIABLE)?;
-            (text.as_str(), Evidence::new(Strength::Stated, from))
-        }
+    let (text, source) = if let Some(seen) = files.and_then(|it| it.java.as_ref()) {
+        (seen.value.as_str(), Source::File(seen))
+    } else if let Some(package) = files.and_then(|it| it.package(&JAVA)) {
+        (package.value.without_epoch(), Source::Package(package))
+    } else {
+        (cell.contents.env.get(VARIABLE)?.as_str(), Source::Variable)
     };
     Some(Java {
         version: parse(text)?,
         text,
-        evidence,
+        source,
     })
 }
 
@@ -161,7 +175,7 @@ pub(super) fn cgroup_v2(cell: &Cell<'_>) -> Outcome {
             image: format!("holds Java {text}, which does not see the limits of cgroup v2"),
             host: "has cgroup v2".to_owned(),
             fix: format!("update the JDK to {build} or newer, {OPTIONS_HELP}"),
-            evidence: Some(java.evidence),
+            evidence: Some(java.evidence()),
             doubt: None,
         }),
         Some(_) => Outcome::Compatible,
@@ -227,7 +241,7 @@ pub(super) fn proc_cgroups(cell: &Cell<'_>) -> Outcome {
         doubt: cell
             .other_kernel()
             .or(reads_proc_cgroups(version, missing).1),
-        evidence: Some(java.evidence),
+        evidence: Some(java.evidence()),
     })
 }
 

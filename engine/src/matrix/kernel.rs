@@ -20,9 +20,9 @@ struct Need {
 }
 
 pub(super) fn check(cell: &Cell<'_>) -> Outcome {
-    let outcomes = needs(cell).map(|need| lacks(cell, need));
-    let mut broken = outcomes.filter(|outcome| *outcome != Outcome::Compatible);
-    broken.next().unwrap_or(Outcome::Compatible)
+    let mut outcomes = needs(cell).map(|need| lacks(cell, need));
+    let broken = outcomes.find(|outcome| *outcome != Outcome::Compatible);
+    broken.unwrap_or(Outcome::Compatible)
 }
 
 fn lacks(cell: &Cell<'_>, need: Need) -> Outcome {

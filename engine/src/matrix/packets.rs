@@ -20,7 +20,10 @@ pub(super) fn nft(cell: &Cell<'_>) -> Outcome {
 /// would change. Rules in both go past each other.
 pub(super) fn mixed(cell: &Cell<'_>) -> Outcome {
     // In a network of its own a container finds no rules but its own.
-    let Some(own) = iptables(cell).filter(|_| cell.uses.security.host_network) else {
+    if !cell.uses.security.host_network {
+        return Outcome::Compatible;
+    }
+    let Some(own) = iptables(cell) else {
         return Outcome::Compatible;
     };
     match cell.host.facts.iptables {

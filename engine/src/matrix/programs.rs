@@ -2,6 +2,7 @@
 //! (AVX), HF111 (32 bits), HF113 (pages).
 
 use crate::fact::{Evidence, Strength};
+use crate::files::LARGEST_PAGE;
 use crate::finding::{Code, Severity};
 use crate::host::{AVX, HostFact};
 use crate::matrix::{Cell, Outcome, Said, cpu_level, runnable};
@@ -52,8 +53,8 @@ pub(super) fn go(cell: &Cell<'_>) -> Outcome {
     })
 }
 
-/// HF104: it compares the CPU with the features that it was built for, which stand in its message since GraalVM for JDK 24
-/// (shown in the lab). Where they do not, they are by default those of level 3.
+/// HF104: it compares the CPU with the features that it was built for, which stand in its message since 2025 (shown in the
+/// lab). Where they do not, they are by default those of level 3.
 pub(super) fn graalvm(cell: &Cell<'_>) -> Outcome {
     let program = cell.program();
     let Some((program, native)) = program.and_then(|it| Some((it, it.native_image.as_ref()?)))
@@ -141,7 +142,7 @@ pub(super) fn features(cell: &Cell<'_>) -> Outcome {
                 ),
             }
         }
-        "arm64" if is_since(&version, &NEEDS_ARM_8_2) => match features {
+        "arm64" if needs_arm_8_2(&version) => match features {
             None => Outcome::missing(HostFact::CpuFeatures),
             Some(features) if !features.is_empty() => Outcome::Compatible,
             Some(_) => said(
@@ -155,6 +156,11 @@ pub(super) fn features(cell: &Cell<'_>) -> Outcome {
     }
 }
 
+fn needs_arm_8_2(version: &DottedVersion) -> bool {
+    let firsts: Vec<_> = NEEDS_ARM_8_2.iter().flat_map(|it| it.parse()).collect();
+    version.is_since(firsts.iter())
+}
+
 /// The version of the MongoDB that an image holds: by its package, else by the variable of the official images.
 fn mongo(cell: &Cell<'_>) -> Option<(DottedVersion, Evidence)> {
     let package = cell
@@ -166,16 +172,6 @@ fn mongo(cell: &Cell<'_>) -> Option<(DottedVersion, Evidence)> {
     let version = cell.contents.env.get(MONGO)?.parse().ok()?;
     let from = format!("{MONGO} of the environment");
     Some((version, Evidence::new(Strength::Stated, from)))
-}
-
-/// Whether a version is at or after the first of its own branch, or after all branches.
-fn is_since(version: &DottedVersion, firsts: &[&str]) -> bool {
-    let firsts = firsts
-        .iter()
-        .filter_map(|it| it.parse::<DottedVersion>().ok());
-    let firsts: Vec<_> = firsts.collect();
-    let own = firsts.iter().find(|it| it.branch() == version.branch());
-    own.or(firsts.last()).is_some_and(|first| version >= first)
 }
 
 /// HF110 again: an image whose index or config says one architecture, and whose program is of another.
@@ -250,7 +246,6 @@ pub(super) fn pages(cell: &Cell<'_>) -> Outcome {
     if cell.platform.architecture != "arm64" {
         return Outcome::Compatible;
     }
-    const LARGEST_PAGE: u64 = 65_536;
     let program = cell.program().and_then(|it| Some((it.alignment?, it)));
     let tight = program.filter(|(alignment, _)| *alignment < LARGEST_PAGE);
     let jemalloc = cell.files().and_then(|files| files.jemalloc.as_ref());

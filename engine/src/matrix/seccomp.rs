@@ -31,6 +31,18 @@ struct Call {
     doubt: fn(&Cell<'_>) -> Option<&'static str>,
 }
 
+impl Call {
+    /// Its first versions of a runtime. Of other ones nothing is known.
+    fn firsts(&self, runtime: &str) -> Option<&[First]> {
+        match runtime {
+            "containerd" => Some(&self.containerd),
+            "docker" => Some(&self.docker),
+            "cri-o" => Some(&self.cri_o),
+            _ => None,
+        }
+    }
+}
+
 /// A version as it is written, and as it is compared for each pair of image and host.
 type First = (&'static str, DottedVersion);
 
@@ -217,12 +229,8 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
             _ => Outcome::Compatible,
         };
     };
-    let first = match runtime.name.as_str() {
-        "containerd" => &call.containerd,
-        "docker" => &call.docker,
-        "cri-o" => &call.cri_o,
-        // Of others nothing is known.
-        _ => return Outcome::Compatible,
+    let Some(first) = call.firsts(&runtime.name) else {
+        return Outcome::Compatible;
     };
     let own = cell.host.facts.libseccomp.as_ref();
     let old_library = call.libseccomp.as_ref().zip(own);
@@ -269,31 +277,21 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
     })
 }
 
-/// The first versions that come with a runc that answers "not there" for a call that is newer than all that the library
-/// knows (1.0.0-rc93); as in `FCHMODAT2`.
-static WITH_NEWER_RUNC: LazyLock<[(&str, Vec<First>); 2]> = LazyLock::new(|| {
-    [
-        ("containerd", firsts(&["1.4.4", "1.5.0"])),
-        ("docker", firsts(&["23.0"])),
-    ]
-});
-
-/// Why an old libseccomp, or an old profile of CRI-O, which brings no runc of its own, may not matter there.
+/// Why an old libseccomp, or an old profile of CRI-O, which brings no runc of its own, may not matter there: a runc since
+/// 1.0.0-rc93 answers "not there" for a call that is newer than all that the library knows. Those that came with one are
+/// the first of `FCHMODAT2`.
 fn newer_runc(runtime: &Runtime) -> Option<&'static str> {
     const DOUBT: Option<&str> = Some("not with runc 1.0.0-rc93 or newer: look at runc --version");
     if runtime.name == "cri-o" {
         return DOUBT;
     }
-    let (_, first) = WITH_NEWER_RUNC.iter().find(|it| it.0 == runtime.name)?;
+    let first = FCHMODAT2.firsts(&runtime.name)?;
     let version = runtime.version.as_ref()?;
     DOUBT.filter(|_| knows(version, first))
 }
 
-/// Whether a version is at or after the first of its own branch, or after all branches.
 fn knows(version: &DottedVersion, first: &[First]) -> bool {
-    let own = first.iter().find(|(_, it)| it.branch() == version.branch());
-    own.or(first.last())
-        .is_none_or(|(_, first)| version >= first)
+    version.is_since(first.iter().map(|(_, first)| first))
 }
 
 /// HF215: `io_uring_setup: Operation not permitted`.

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use hostfit_engine::files::{Files, Iptables, KernelModule, Program, Seen};
+use hostfit_engine::files::{Files, Iptables, KernelModule, LARGEST_PAGE, Program, Seen};
 use hostfit_engine::image::Start;
 use hostfit_engine::os_release;
 use hostfit_engine::package::PackageVersion;
@@ -259,9 +259,7 @@ fn object(files: &mut Files, path: &str, elf: &Elf, architecture: &str) {
     }
 }
 
-/// Pages of arm64 have 64 KiB at most: what is aligned to that loads everywhere.
 fn least_aligned(files: &mut Files, path: &str, elf: &Elf) {
-    const LARGEST_PAGE: u64 = 65_536;
     let tight = elf.alignment.filter(|align| *align < LARGEST_PAGE);
     let Some(alignment) = tight.filter(|_| elf.architecture == Some("arm64")) else {
         return;
