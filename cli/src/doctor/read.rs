@@ -164,14 +164,12 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
         crds: crds.map(|all| only(all, |it| it.spec.group == names::GROUP)),
         validating: validating.map(|all: Vec<ValidatingWebhookConfiguration>| {
             only(all, |it| {
-                let hooks = it.webhooks.iter().flatten();
-                hooks.into_iter().any(|it| is_ours(&it.name))
+                it.webhooks.iter().flatten().any(|it| is_ours(&it.name))
             })
         }),
         mutating: mutating.map(|all: Vec<MutatingWebhookConfiguration>| {
             only(all, |it| {
-                let hooks = it.webhooks.iter().flatten();
-                hooks.into_iter().any(|it| is_ours(&it.name))
+                it.webhooks.iter().flatten().any(|it| is_ours(&it.name))
             })
         }),
         deployments,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hostfit_crds::{BaseImage, names};
+use hostfit_crds::{BaseImage, Condition, names};
 use hostfit_engine::finding::Code;
 use kube::ResourceExt as _;
 
@@ -131,16 +131,19 @@ fn bases(read: &Read, group: &mut Group) {
     }
 }
 
+fn ready(base: &BaseImage) -> Option<&Condition> {
+    let mut conditions = base.status.iter().flat_map(|it| &it.conditions);
+    conditions.find(|it| it.type_ == names::READY)
+}
+
 /// Why not every tag could be read. Nothing of one that was not looked at yet.
 fn unread(base: &BaseImage) -> Option<&str> {
-    let mut conditions = base.status.iter().flat_map(|it| &it.conditions);
-    let ready = conditions.find(|it| it.type_ == names::READY)?;
-    (ready.status == "False").then_some(ready.message.as_str())
+    let ready = ready(base).filter(|it| it.status == "False")?;
+    Some(&ready.message)
 }
 
 fn is_followed(base: &BaseImage) -> bool {
-    let mut conditions = base.status.iter().flat_map(|it| &it.conditions);
-    conditions.any(|it| it.type_ == names::READY && it.status == "True")
+    ready(base).is_some_and(|it| it.status == "True")
 }
 
 fn has_chains(base: &BaseImage) -> bool {

@@ -7,7 +7,6 @@ use hostfit_crds::policies::Policies;
 use hostfit_engine::policy::Mode;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::WebhookClientConfig;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 
@@ -80,39 +79,39 @@ struct Hook {
 
 fn hooks(read: &Read) -> Result<Vec<Hook>, &String> {
     let (validating, mutating) = (read.validating.as_ref()?, read.mutating.as_ref()?);
-    let hook = |configuration: String,
-                name: &str,
-                policy: &Option<String>,
-                client: &WebhookClientConfig| Hook {
+    // Both kinds of configurations have webhooks, each of a type of its own.
+    let validating = validating.iter().flat_map(|all| {
+        let hooks = all.webhooks.iter().flatten();
+        hooks.map(|it| {
+            (
+                all.name_any(),
+                &it.name,
+                &it.failure_policy,
+                &it.client_config,
+            )
+        })
+    });
+    let mutating = mutating.iter().flat_map(|all| {
+        let hooks = all.webhooks.iter().flatten();
+        hooks.map(|it| {
+            (
+                all.name_any(),
+                &it.name,
+                &it.failure_policy,
+                &it.client_config,
+            )
+        })
+    });
+    let ours = validating
+        .chain(mutating)
+        .filter(|(_, name, ..)| is_ours(name));
+    let hooks = ours.map(|(configuration, name, policy, client)| Hook {
         configuration,
-        name: name.to_owned(),
+        name: name.clone(),
         failure_policy: policy.clone().unwrap_or_else(|| "Fail".to_owned()),
         bundle: client.ca_bundle.clone().unwrap_or(ByteString(Vec::new())).0,
-    };
-    let mut all = Vec::new();
-    for it in validating {
-        let ours = it.webhooks.iter().flatten().filter(|it| is_ours(&it.name));
-        all.extend(ours.map(|one| {
-            hook(
-                it.name_any(),
-                &one.name,
-                &one.failure_policy,
-                &one.client_config,
-            )
-        }));
-    }
-    for it in mutating {
-        let ours = it.webhooks.iter().flatten().filter(|it| is_ours(&it.name));
-        all.extend(ours.map(|one| {
-            hook(
-                it.name_any(),
-                &one.name,
-                &one.failure_policy,
-                &one.client_config,
-            )
-        }));
-    }
-    Ok(all)
+    });
+    Ok(hooks.collect())
 }
 
 /// That somebody listens.
