@@ -1,6 +1,7 @@
 //! Every incompatibility that we can name: its code, its severity, its sentence, its remedy.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::fact::Evidence;
 
@@ -233,7 +234,7 @@ impl CellVerdict {
 }
 
 /// One reason why an image does not fit, may not fit, or cannot be judged on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Its code.
     pub code: Code,
@@ -249,6 +250,13 @@ pub struct Finding {
     pub fix: String,
     /// What the image's side rests on.
     pub evidence: Option<Evidence>,
+}
+
+/// By what nearly always tells findings apart: the same one is looked up for each image on each host.
+impl Hash for Finding {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.code, &self.image, &self.host).hash(state);
+    }
 }
 
 /// What stands in a fix before the label of the nodes that would do.

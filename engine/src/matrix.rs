@@ -219,16 +219,12 @@ impl Images<'_> {
                 self.active.are_all_said(concerned, &cell),
                 "a rule is one for Each::Pair"
             );
-            let ask = |rules: &mut dyn Iterator<Item = &Check>| -> Vec<Finding> {
-                let answers = rules.map(|check| check(&cell));
-                answers.filter_map(Outcome::finding).collect()
-            };
             let of_host: &Vec<Finding> =
-                of_host.get_or_insert_with(|| ask(&mut self.active.of_hosts.iter()));
-            let of_pair = ask(&mut concerned.rules.iter());
+                of_host.get_or_insert_with(|| cell.ask(self.active.of_hosts.iter()));
+            let of_pair = cell.ask(concerned.rules.iter());
             let of_kernel = match &self.sandbox {
                 Some(sandbox) => sandbox.check(&cell, &concerned.of_kernel),
-                None => ask(&mut concerned.of_kernel.iter().map(|(_, check)| check)),
+                None => cell.ask(concerned.of_kernel.iter().map(|(_, check)| check)),
             };
             let beyond = [
                 vendor::outside(&cell).finding(),
@@ -246,6 +242,11 @@ fn user(image: &WorkloadImage) -> User {
 }
 
 impl Cell<'_> {
+    /// What rules find of it.
+    fn ask<'a>(&self, rules: impl Iterator<Item = &'a Check>) -> Vec<Finding> {
+        rules.filter_map(|check| check(self).finding()).collect()
+    }
+
     /// The gap where nothing tells what the image stands on. A program that brings all of its code stands on nothing.
     fn on_nothing_told(&self) -> Option<Finding> {
         match &self.lineage.distribution {

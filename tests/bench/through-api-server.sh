@@ -26,11 +26,12 @@ workload() {
         containers: [$ARGS.positional | to_entries[] | {name: "c\(.key)", image: .value}]}}}}' "$@" | kubectl apply -n "$NS" -f - >/dev/null
 }
 
-# Two pods: as `kubectl run` makes one, and that of the other measurements, without what this cluster does not have. How much a
-# webhook takes from a server depends on them, as the server writes and reads each pod again for each webhook.
+# Two pods that fit: as `kubectl run` makes one, bound to a pool, and that of the other measurements, without what this cluster does
+# not have. How much a webhook takes from a server depends on them, as the server writes and reads each pod again for each webhook.
 write_pods() {
   jq -cn --arg image "$REGISTRY/shop/web:1" '{apiVersion: "v1", kind: "Pod", metadata: {generateName: "web-", labels: {run: "web"}},
-    spec: {containers: [{name: "web", image: $image}]}}' >"$SCRATCH/pod-small"
+    spec: {containers: [{name: "web", image: $image}], nodeSelector: {pool: "rhel9"},
+      tolerations: [{key: "kwok.x-k8s.io/node", operator: "Exists"}]}}' >"$SCRATCH/pod-small"
   sed "s|IMAGE-WEB|$REGISTRY/shop/web:1|; s|IMAGE-PROXY|$REGISTRY/shop/web:1|" tests/bench/review.json |
     jq -c '.request.object | del(.metadata.managedFields, .metadata.ownerReferences, .spec.serviceAccountName, .spec.serviceAccount)
       | .spec.tolerations += [{key: "kwok.x-k8s.io/node", operator: "Exists"}]' >"$SCRATCH/pod-full"
