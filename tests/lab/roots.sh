@@ -132,6 +132,20 @@ module_of() { # SUITE MODULE
   cp "$(find "$LAB/kernels/$1/modules" -name "$2.ko")" "$ROOT/"
 }
 
+# The same without its signature: the kernel finds one by the words at the end, and its length before them.
+unsigned_module_of() { # SUITE MODULE
+  module_of "$@"
+  python3 - "$ROOT/$2.ko" <<'PYTHON'
+import sys
+words = b"~Module signature appended~\n"
+with open(sys.argv[1], "r+b") as module:
+    data = module.read()
+    assert data.endswith(words), "no signature"
+    length = int.from_bytes(data[-len(words) - 4:-len(words)], "big")
+    module.truncate(len(data) - len(words) - 12 - length)
+PYTHON
+}
+
 iptables_of() { # SUITE VARIANT
   packages "$1" iptables
   ln -sfn "xtables-$2-multi" "$ROOT/usr/sbin/iptables"
@@ -220,6 +234,7 @@ make_root() {
     old-libselinux) program bookworm selinux.c && printf 'Package: libselinux1\nVersion: 2.0.96-1\nArchitecture: amd64\nStatus: install ok installed\n\n' >>"$ROOT/var/lib/dpkg/status" ;;
     dlopen-*) program "$suite" dlopen.c -ldl && compile "$suite" "$ROOT/usr/lib/x86_64-linux-gnu/libstack.so" "$PROGRAMS/lib.c" -shared -fPIC -Wl,-z,execstack ;;
     module-*) module_of "$suite" dummy ;;
+    unsigned-module-*) unsigned_module_of "$suite" dummy ;;
     idmap) program bookworm idmap.c ;;
     bind) program bookworm bind.c ;;
     avx) program bookworm avx.c -mavx ;;
