@@ -41,8 +41,7 @@ impl Cache {
     /// Keeps what is known of an image. A cache that cannot be written costs time, and nothing else.
     pub(crate) fn keep(&self, image: &Inspected) {
         let path = file(&self.folder, &image.facts.digest);
-        let Some(text) = ImageProfileStatus::of(image).and_then(|it| serde_json::to_vec(&it).ok())
-        else {
+        let Ok(text) = serde_json::to_vec(&ImageProfileStatus::of(image)) else {
             return;
         };
         if fs::read(&path).is_ok_and(|known| known == text) {

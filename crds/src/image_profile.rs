@@ -7,12 +7,14 @@ use hostfit_engine::files::Reading;
 use hostfit_engine::image::{
     Contents, Digest, ImageFacts, Inspected, Manifest, Platform, PlatformFacts,
 };
+use hostfit_engine::matrix::listed;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Condition;
+use crate::compat_report::is_zero;
 
 mod config;
 mod files;
@@ -24,9 +26,7 @@ pub use files::FilesProfile;
 pub use kept::KeptImageProfile;
 
 /// The version of what is read of layers. A profile of another one is made anew.
-pub const READ_BY: &str = "4";
-/// Platforms that a profile lists.
-const MOST_PLATFORMS: usize = 32;
+pub const READ_BY: &str = "5";
 /// Longest text of a path or of a sentence.
 const LONGEST: usize = 255;
 
@@ -81,6 +81,11 @@ pub struct ImageProfileStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub platforms: Vec<PlatformProfile>,
+    /// Platforms of the index that are not listed. Those that nodes of Linux choose are, then Windows, then others; for a
+    /// node of which the list does not tell, the index is read again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub platforms_omitted: i32,
     /// Version of what is read of layers: another one reads the image again.
     #[serde(default)]
     #[schemars(length(max = 16))]
@@ -131,18 +136,20 @@ pub struct PlatformProfile {
 }
 
 impl ImageProfileStatus {
-    /// What is to be kept of an image. `None` if it has more platforms than a profile lists.
-    pub fn of(image: &Inspected) -> Option<Self> {
+    /// What is to be kept of an image.
+    pub fn of(image: &Inspected) -> Self {
         let Inspected { facts, manifests } = image;
-        if facts.platforms.len() > MOST_PLATFORMS {
-            return None;
-        }
-        let platforms = facts.platforms.iter().zip(manifests);
-        let read = facts.platforms.iter().find_map(|it| it.contents.value());
+        let all: Vec<_> = facts.platforms.iter().map(|it| &it.platform).collect();
+        let (listed, omitted) = listed(&all);
+        let platforms = listed.into_iter();
+        let platforms = platforms
+            .filter_map(|index| Some((facts.platforms.get(index)?, manifests.get(index)?)));
+        let platforms: Vec<_> = platforms.collect();
+        let read = platforms.iter().find_map(|(it, _)| it.contents.value());
         let files = read.and_then(Contents::files);
         let distro = files.and_then(|files| files.distribution.as_ref());
         let libc = files.and_then(|files| files.libc.as_ref());
-        Some(Self {
+        Self {
             distro: distro.map(|seen| match seen.value.version() {
                 "" => cut(seen.value.id(), 129),
                 version => cut(&format!("{}-{version}", seen.value.id()), 129),
@@ -152,11 +159,13 @@ impl ImageProfileStatus {
                 None => libc.kind.to_string(),
             }),
             platforms: platforms
+                .into_iter()
                 .map(|(facts, manifest)| PlatformProfile::of(facts, manifest))
                 .collect(),
+            platforms_omitted: i32::try_from(facts.left_out + omitted).unwrap_or(i32::MAX),
             read_by: READ_BY.to_owned(),
             ..Self::default()
-        })
+        }
     }
 
     /// What is known of the image with this digest. `None` if the profile is damaged: then it is as if there were none.
@@ -164,7 +173,11 @@ impl ImageProfileStatus {
         let platforms = self.platforms.iter().map(PlatformProfile::facts);
         let (platforms, manifests) = platforms.collect::<Option<Vec<_>>>()?.into_iter().unzip();
         Some(Inspected {
-            facts: ImageFacts { digest, platforms },
+            facts: ImageFacts {
+                digest,
+                platforms,
+                left_out: usize::try_from(self.platforms_omitted).ok()?,
+            },
             manifests,
         })
     }
@@ -394,16 +407,26 @@ mod tests {
             },
             contents: Fact::Known(contents, Evidence::new(Strength::Stated, long())),
         };
+        // As many as the registry client lets an index have, each another one.
+        let platforms: Vec<_> = (0..1_000)
+            .map(|number| {
+                let mut platform = platform.clone();
+                platform.platform.variant = Some(format!("{number}{}", long()));
+                platform
+            })
+            .collect();
         let manifest = Manifest {
             digest: digest.clone(),
             size: u64::MAX,
         };
+        let manifests = vec![manifest; platforms.len()];
         Inspected {
             facts: ImageFacts {
                 digest,
-                platforms: vec![platform; MOST_PLATFORMS],
+                platforms,
+                left_out: 0,
             },
-            manifests: vec![manifest; MOST_PLATFORMS],
+            manifests,
         }
     }
 
@@ -412,7 +435,11 @@ mod tests {
         let crd = serde_json::to_value(ImageProfile::crd()).unwrap();
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let image = hostile(&"o/".repeat(500), &"a".repeat(500));
-        let status = ImageProfileStatus::of(&image).unwrap();
+        let status = ImageProfileStatus::of(&image);
+        assert_eq!(
+            (status.platforms.len(), status.platforms_omitted),
+            (32, 968)
+        );
         let mut found = Vec::new();
         let written = serde_json::to_value(&status).unwrap();
         excess(
@@ -428,6 +455,7 @@ mod tests {
         );
         let read = status.facts(image.facts.digest).expect("it is not damaged");
         // A version that is cut would be another one.
+        assert_eq!(read.facts.left_out, 968);
         let libc = read.facts.platforms[0]
             .contents
             .value()
@@ -442,7 +470,7 @@ mod tests {
     #[test]
     fn a_platform_that_is_none_does_not_become_one() {
         let image = hostile("linux/amd64", "x");
-        let status = ImageProfileStatus::of(&image).unwrap();
+        let status = ImageProfileStatus::of(&image);
         let read = status
             .facts(image.facts.digest)
             .unwrap()

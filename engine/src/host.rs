@@ -107,9 +107,9 @@ impl HostFacts {
                 || self.btf.is_some()
                 || self.modules.is_some()
                 || !self.sysctls.is_empty();
-            return is_linux.then_some("linux");
+            return is_linux.then_some(LINUX);
         };
-        Some(if os.id() == WINDOWS { WINDOWS } else { "linux" })
+        Some(if os.id() == WINDOWS { WINDOWS } else { LINUX })
     }
 
     /// What is not known of the host and may decide about an image by one of the built-in rules.
@@ -139,6 +139,8 @@ pub const AVX: &str = "avx";
 
 /// `os` of a Windows host, and of a Windows image.
 pub(crate) const WINDOWS: &str = "windows";
+/// The other family of operating systems.
+pub(crate) const LINUX: &str = "linux";
 
 /// The page of system calls at a fixed address that glibc before 2.14 calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -292,6 +292,8 @@ pub struct ImageFacts {
     pub digest: Digest,
     /// The platforms, in the order of the index. One for an image without an index.
     pub platforms: Vec<PlatformFacts>,
+    /// How many others its index has, where only so many were kept as [`matrix::listed`](crate::matrix::listed) says.
+    pub left_out: usize,
 }
 
 /// One platform of an image.

@@ -45,7 +45,7 @@ mod windows;
 mod zstd;
 
 pub use acceptance::{NoRulesVersion, RulesVersion};
-pub use platform::runnable;
+pub use platform::{listed, runnable, tells};
 use read::{Read, read};
 use rules::{Active, Check};
 pub use rules::{Pack, count};
@@ -98,7 +98,8 @@ pub struct Knowledge<'a> {
 /// The platform of an image that a host would choose.
 pub fn platform_on<'a>(image: &'a ImageFacts, host: &HostFacts) -> Option<&'a PlatformFacts> {
     let all: Vec<_> = image.platforms.iter().map(|it| &it.platform).collect();
-    image.platforms.get(platform::select(&all, host).ok()?)
+    let chosen = platform::select(&all, image.left_out, host);
+    image.platforms.get(chosen.ok()?)
 }
 
 /// Judges the images of a workload on every host that it may land on. `facts` is what the registries told of each image,

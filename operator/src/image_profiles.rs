@@ -141,7 +141,7 @@ impl ImageProfiles {
             return false;
         };
         let Some(profile) = self.profile(image, whole) else {
-            warn!(%image, "the image has more platforms than a profile lists: its files are not used");
+            warn!(%image, "other images have the names of its ImageProfile: its files are not used");
             return true;
         };
         match self.writer.image_profile(&profile).await {
@@ -170,6 +170,7 @@ impl ImageProfiles {
         let bases = self.world.bases.state().unwrap_or_default();
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
         let now = Time(jiff::Timestamp::now());
-        plan::profile(name, repository, image, whole, &catalog, &now)
+        let profile = plan::profile(name, repository, image, whole, &catalog, &now);
+        Some(profile)
     }
 }

@@ -208,6 +208,7 @@ mod tests {
         let facts = ImageFacts {
             digest: digest(letter),
             platforms,
+            left_out: 0,
         };
         Arc::new(Known {
             fact: Arc::new(Fact::Known(facts, evidence())),

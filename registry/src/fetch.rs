@@ -62,6 +62,8 @@ struct Listing {
     digest: Digest,
     from: String,
     platforms: Vec<(Descriptor, PlatformFacts)>,
+    /// How many more the index has.
+    left_out: usize,
 }
 
 /// Reads `image` as the session's credentials allow. What `cache` holds is used only after the registry
@@ -83,7 +85,13 @@ pub(crate) async fn fetch(
                 is_late: false,
             });
         }
-        Resolved::Known(digest, known) => listing_of(digest, &known),
+        Resolved::Known(digest, known) if known.lists(platforms) => listing_of(digest, &known),
+        // Whoever kept it left out what is wanted now: the whole list, with what is known of it.
+        Resolved::Known(digest, known) => {
+            let found = session.by_digest(&digest, None).await?;
+            let whole = finish(list(session, found).await?, Vec::new()).known;
+            listing_of(digest, &known.merged(&whole))
+        }
         Resolved::Found(found) => list(session, found).await?,
     };
     read_wanted(session, known, platforms, depth).await
@@ -140,15 +148,19 @@ async fn resolve(
 }
 
 fn listing_of(digest: Digest, known: &Known) -> Listing {
-    let (facts, from) = match &*known.fact {
-        Fact::Known(facts, evidence) => (facts.platforms.as_slice(), evidence.from.clone()),
-        Fact::Unknown(_) => (&[][..], String::new()),
+    let (facts, left_out, from) = match &*known.fact {
+        Fact::Known(facts, evidence) => {
+            let from = evidence.from.clone();
+            (facts.platforms.as_slice(), facts.left_out, from)
+        }
+        Fact::Unknown(_) => (&[][..], 0, String::new()),
     };
     let manifests = known.manifests.iter().cloned();
     Listing {
         digest,
         from,
         platforms: manifests.zip(facts.iter().cloned()).collect(),
+        left_out,
     }
 }
 
@@ -167,12 +179,14 @@ async fn list(source: &impl Source, found: Found) -> Result<Listing, Failure> {
                 from: format!("manifest {}", digest.short()),
                 digest,
                 platforms: vec![(descriptor, facts)],
+                left_out: 0,
             });
         }
         Document::Retired(image) => {
             return Ok(Listing {
                 from: format!("manifest {}", digest.short()),
                 platforms: vec![(descriptor, parse::retired(&digest, *image))],
+                left_out: 0,
                 digest,
             });
         }
@@ -199,6 +213,7 @@ async fn list(source: &impl Source, found: Found) -> Result<Listing, Failure> {
         from: format!("index {}", digest.short()),
         digest,
         platforms,
+        left_out: 0,
     })
 }
 
@@ -284,6 +299,7 @@ fn finish(listing: Listing, passing: Vec<(usize, Gap)>) -> Fetched {
     let facts = ImageFacts {
         digest: listing.digest.clone(),
         platforms,
+        left_out: listing.left_out,
     };
     let evidence = Evidence::new(Strength::Stated, listing.from);
     let has_gaps = !passing.is_empty();

@@ -1,5 +1,7 @@
 //! What is known of the image behind a digest, and how much of it.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hostfit_engine::fact::{Evidence, Fact, Gap, Strength};
@@ -36,9 +38,17 @@ impl Known {
         let facts = self.fact.value();
         facts.is_some_and(|facts| {
             let all = facts.platforms.iter();
-            all.clone()
-                .all(|one| !is_open(one, all.clone(), platforms, depth))
+            platforms.are_listed(facts)
+                && all
+                    .clone()
+                    .all(|one| !is_open(one, all.clone(), platforms, depth))
         })
+    }
+
+    /// Whether its list has every wanted platform.
+    pub(crate) fn lists(&self, platforms: &Platforms) -> bool {
+        let facts = self.fact.value();
+        facts.is_none_or(|facts| platforms.are_listed(facts))
     }
 
     /// Whether a platform has been read, but not its files.
@@ -53,18 +63,13 @@ impl Known {
         else {
             return Arc::clone(other);
         };
-        if facts.platforms.len() != others.platforms.len() {
-            return Arc::clone(other);
+        // The list of one may be a part of the other's.
+        let part = |facts: &ImageFacts| (facts.left_out, Reverse(facts.platforms.len()));
+        match part(facts).cmp(&part(others)) {
+            Ordering::Less => return self.completed(other),
+            Ordering::Greater => return other.completed(self),
+            Ordering::Equal => {}
         }
-        let rank = |one: &PlatformFacts| match &one.contents {
-            Fact::Unknown(Gap::NotFetchedInTime) => 0,
-            Fact::Unknown(_) => 1,
-            Fact::Known(..) if one.lacks_files() => 2,
-            Fact::Known(contents, _) => match &contents.files {
-                Reading::Unreadable { .. } => 3,
-                Reading::NotRead | Reading::Read(_) => 4,
-            },
-        };
         let pairs = facts.platforms.iter().zip(&others.platforms);
         // The same stays the same: whoever remembers what was made of it finds it again.
         if pairs.clone().all(|(own, other)| rank(own) >= rank(other)) {
@@ -80,11 +85,54 @@ impl Known {
         let facts = ImageFacts {
             digest: facts.digest.clone(),
             platforms: better.collect(),
+            left_out: facts.left_out,
         };
         Arc::new(Self {
             fact: Arc::new(Fact::Known(facts, evidence.clone())),
             manifests: self.manifests.clone(),
         })
+    }
+
+    /// With what one that lists fewer of its platforms knows better of them.
+    fn completed(self: &Arc<Self>, part: &Self) -> Arc<Self> {
+        let (Fact::Known(facts, evidence), Fact::Known(others, _)) = (&*self.fact, &*part.fact)
+        else {
+            return Arc::clone(self);
+        };
+        let others = part.manifests.iter().zip(&others.platforms);
+        let others: HashMap<_, _> = others
+            .map(|(manifest, other)| ((&manifest.digest, &other.platform), other))
+            .collect();
+        let mut better = facts.clone();
+        let mut is_same = true;
+        for (manifest, own) in self.manifests.iter().zip(&mut better.platforms) {
+            if let Some(other) = others.get(&(&manifest.digest, &own.platform))
+                && rank(other) > rank(own)
+            {
+                own.contents = other.contents.clone();
+                is_same = false;
+            }
+        }
+        if is_same {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            fact: Arc::new(Fact::Known(better, evidence.clone())),
+            manifests: self.manifests.clone(),
+        })
+    }
+}
+
+/// How much is known of a platform.
+fn rank(one: &PlatformFacts) -> u8 {
+    match &one.contents {
+        Fact::Unknown(Gap::NotFetchedInTime) => 0,
+        Fact::Unknown(_) => 1,
+        Fact::Known(..) if one.lacks_files() => 2,
+        Fact::Known(contents, _) => match &contents.files {
+            Reading::Unreadable { .. } => 3,
+            Reading::NotRead | Reading::Read(_) => 4,
+        },
     }
 }
 
@@ -143,6 +191,7 @@ mod tests {
         let facts = ImageFacts {
             digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
             platforms: contents.into_iter().map(platform).collect(),
+            left_out: 0,
         };
         Arc::new(Known {
             fact: Arc::new(Fact::Known(facts, Evidence::new(Strength::Stated, "test"))),

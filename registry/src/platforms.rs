@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hostfit_engine::image::Platform;
-use hostfit_engine::matrix::runnable;
+use hostfit_engine::image::{ImageFacts, Platform};
+use hostfit_engine::matrix::{runnable, tells};
 
 /// The platforms whose contents are wanted. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +20,18 @@ impl Platforms {
     pub fn of<O: Into<String>, A: Into<String>>(pairs: impl IntoIterator<Item = (O, A)>) -> Self {
         let pairs = pairs.into_iter().map(|(os, arch)| (os.into(), arch.into()));
         Self::Of(Arc::new(pairs.collect()))
+    }
+
+    /// Whether the list of an image has all of these: a whole list has.
+    pub(crate) fn are_listed(&self, facts: &ImageFacts) -> bool {
+        let listed = facts.platforms.iter().map(|it| &it.platform);
+        match self {
+            _ if facts.left_out == 0 => true,
+            Self::All => false,
+            Self::Of(pairs) => pairs
+                .iter()
+                .all(|(os, architecture)| tells(listed.clone(), os, architecture)),
+        }
     }
 
     /// Whether the contents of `platform` are wanted, whatever its variant and version: it is what a host would choose

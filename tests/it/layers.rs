@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hostfit_crds::ImageProfileStatus;
 use hostfit_engine::fact::Fact;
 use hostfit_engine::files::Reading;
 use hostfit_engine::image::{Contents, ImageRef, Inspected};
@@ -341,4 +342,78 @@ async fn an_image_of_many_layers_is_read() {
     let image = push(&fake, "a", &entries);
     let registry = registry(&fake, Some(1 << 20));
     assert_eq!(told(&contents(&registry, &image).await), "debian 12");
+}
+
+/// Serves an index of very many platforms: two that are there and 40 that nobody asks for.
+fn push_many(fake: &FakeRegistry, name: &str) -> ImageRef {
+    let listed = |os: &str, architecture: &str, manifest: &[u8]| {
+        json!({"mediaType": Image::default().media_type(), "digest": digest(manifest), "size": manifest.len(),
+               "platform": {"os": os, "architecture": architecture}})
+    };
+    let mut entries: Vec<_> = (0..40_u8)
+        .map(|number| listed("plan9", &format!("cpu-{number}"), &[number]))
+        .collect();
+    for architecture in ["amd64", "made-up"] {
+        let image = Image::of("linux", architecture);
+        let mut manifest = image.manifest();
+        *manifest.pointer_mut("/layers").unwrap() = json!([entry(&debian())]);
+        let manifest = manifest.to_string().into_bytes();
+        entries.push(listed("linux", architecture, &manifest));
+        fake.push_blob(name, image.config_bytes());
+        fake.push_manifest(name, &digest(&manifest), image.media_type(), manifest);
+    }
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": entries});
+    fake.push_manifest(name, "1", media_type, index.to_string().into_bytes());
+    format!("{}/{name}:1", fake.host()).parse().unwrap()
+}
+
+#[tokio::test]
+async fn of_very_many_platforms_those_that_were_left_out_are_asked_for() {
+    let fake = FakeRegistry::start().await;
+    fake.push_blob("a", debian());
+    let image = push_many(&fake, "a");
+    let nobody = Credentials::none();
+    let amd64 = Platforms::of([("linux", "amd64")]);
+    let inspected = registry(&fake, Some(1 << 20))
+        .inspect(&image, &nobody, &amd64, soon())
+        .await;
+    let whole = inspected.whole.expect("nothing was missing");
+    let status = ImageProfileStatus::of(&whole);
+    assert_eq!((status.platforms.len(), status.platforms_omitted), (32, 10));
+    let short = status.facts(whole.facts.digest.clone()).unwrap();
+    let library: Library = Arc::new(move |_| Some(short.clone()));
+    let warm = Registry::with_library(config(&fake, None), Some(library)).unwrap();
+    let on = |facts: &SharedFacts, architecture: &str| {
+        let platforms = &facts.value().unwrap().platforms;
+        let mut found = platforms.iter();
+        let found = found.find(|it| it.platform.architecture == architecture);
+        found.map(|it| told(&it.contents))
+    };
+
+    fake.take();
+    let told = warm.facts(&image, &nobody, &amd64, None, soon()).await;
+    assert_eq!(told.value().unwrap().left_out, 10);
+    assert_eq!(on(&told, "amd64").as_deref(), Some("debian 12"));
+    assert_eq!(on(&told, "made-up"), None);
+    assert_eq!(fake.take().len(), 1);
+
+    let both = Platforms::of([("linux", "amd64"), ("linux", "made-up")]);
+    assert_eq!(warm.cached(&image, &nobody, &both), None);
+    let told = warm.facts(&image, &nobody, &both, None, soon()).await;
+    assert_eq!(told.value().unwrap().left_out, 0);
+    assert_eq!(told.value().unwrap().platforms.len(), 42);
+    assert_eq!(on(&told, "amd64").as_deref(), Some("debian 12"));
+    assert_eq!(on(&told, "made-up").as_deref(), Some("not read"));
+    let requests = [
+        "HEAD /v2/a/manifests/1",
+        "GET /v2/a/manifests/sha256",
+        "GET /v2/a/manifests/sha256",
+        "GET /v2/a/blobs/sha256",
+    ];
+    assert_eq!(fake.take(), requests);
+    // What the profile says once more takes nothing away.
+    warm.look_up();
+    let told = warm.cached(&image, &nobody, &both).unwrap();
+    assert_eq!(told.value().unwrap().left_out, 0);
 }

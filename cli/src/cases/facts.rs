@@ -155,6 +155,7 @@ fn told(index: usize, image: &Image) -> Result<Fact<ImageFacts>, String> {
     let facts = ImageFacts {
         digest: chain(usize::MAX)?,
         platforms: platforms.iter().map(one).collect::<Result<_, String>>()?,
+        left_out: 0,
     };
     Ok(Fact::Known(facts, evidence()))
 }

@@ -204,13 +204,8 @@ impl Survey {
             let led = match &**facts {
                 Fact::Known(facts, _) => {
                     let digest = facts.digest.to_string();
-                    match kept(facts) {
-                        Some(status) => {
-                            profiles.insert(digest.clone(), status);
-                            Led::Digest(digest)
-                        }
-                        None => Led::Malformed("it has more platforms than are kept".to_owned()),
-                    }
+                    profiles.insert(digest.clone(), kept(facts));
+                    Led::Digest(digest)
                 }
                 Fact::Unknown(gap) => Led::of(gap),
             };
@@ -236,7 +231,7 @@ impl Survey {
 }
 
 /// An image as ImageProfiles keep it. What is kept of manifests serves reading layers, which nobody does with a snapshot.
-fn kept(facts: &ImageFacts) -> Option<ImageProfileStatus> {
+fn kept(facts: &ImageFacts) -> ImageProfileStatus {
     let manifest = Manifest {
         digest: facts.digest.clone(),
         size: 0,

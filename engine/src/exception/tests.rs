@@ -47,6 +47,7 @@ fn workload(images: &[&str]) -> (Workload, Vec<Fact<ImageFacts>>) {
         let facts = ImageFacts {
             digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
             platforms: architectures.iter().map(platform).collect(),
+            left_out: 0,
         };
         Fact::Known(facts, evidence())
     };

@@ -1,28 +1,45 @@
 //! HF110, HF112: no platform of the image is for the host. From index and config alone, so always definite.
 
+use crate::fact::Gap;
 use crate::finding::{CellVerdict, Code, Finding, Severity};
 use crate::host::{HostFact, HostFacts, WINDOWS};
 use crate::image::Platform;
 use crate::matrix::{Outcome, windows};
 
-/// The platform that the runtime would choose on the host (an index into `platforms`), or what is wrong.
-pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize, Outcome> {
+mod listed;
+
+pub use listed::{listed, tells};
+
+/// The platform that the runtime would choose on the host (an index into `platforms`, from which so many were left out),
+/// or what is wrong.
+pub(super) fn select(
+    platforms: &[&Platform],
+    left_out: usize,
+    host: &HostFacts,
+) -> Result<usize, Outcome> {
     let Some(os) = host.os_family() else {
         // What is for no architecture of the host fails whatever its system is.
         return Err(match &host.architecture {
-            Some(own) if platforms.iter().all(|it| preference(it, own).is_none()) => {
-                mismatch(platforms, Code::HF110, own.clone(), Some(own))
+            Some(own)
+                if left_out == 0 && platforms.iter().all(|it| preference(it, own).is_none()) =>
+            {
+                mismatch(platforms, left_out, Code::HF110, own.clone(), Some(own))
             }
             _ => Outcome::missing(HostFact::Os),
         });
     };
     let same_os = |platform: &&Platform| platform.os == os;
     if !platforms.iter().any(same_os) {
-        return Err(mismatch(platforms, Code::HF112, os.to_owned(), None));
+        let code = Code::HF112;
+        return Err(mismatch(platforms, left_out, code, os.to_owned(), None));
     }
     let Some(architecture) = &host.architecture else {
         return Err(Outcome::missing(HostFact::Architecture));
     };
+    // What was left out may be the one for this host.
+    if left_out > 0 && !tells(platforms.iter().copied(), os, architecture) {
+        return Err(Outcome::Unknown(Gap::NotFetchedInTime));
+    }
     let fits = |platform: &&Platform| platform.os == os;
     let rank = |platform: &Platform| {
         let build = match os == WINDOWS {
@@ -41,7 +58,7 @@ pub(super) fn select(platforms: &[&Platform], host: &HostFacts) -> Result<usize,
         .map(|(_, index)| index)
         .ok_or_else(|| {
             let host = format!("{os}/{architecture}");
-            mismatch(platforms, Code::HF110, host, Some(architecture))
+            mismatch(platforms, left_out, Code::HF110, host, Some(architecture))
         })
 }
 
@@ -76,17 +93,19 @@ fn preference(platform: &Platform, host: &str) -> Option<usize> {
 /// `host` as it is called; `architecture` if that is what does not fit.
 fn mismatch(
     platforms: &[&Platform],
+    left_out: usize,
     code: Code,
     host: String,
     architecture: Option<&str>,
 ) -> Outcome {
-    let mut names: Vec<_> = platforms
-        .iter()
-        .map(|platform| platform.to_string())
-        .collect();
+    // The same words for a whole list and for what is kept of it.
+    let (listed, beyond) = listed(platforms);
+    let listed = listed.into_iter().filter_map(|index| platforms.get(index));
+    let first = listed.clone().next();
+    let mut names: Vec<_> = listed.map(|platform| platform.to_string()).collect();
     names.sort();
     names.dedup();
-    let more = names.len().saturating_sub(4);
+    let more = names.len().saturating_sub(4) + beyond + left_out;
     names.truncate(4);
     let mut list = names.join(", ");
     if more > 0 {
@@ -97,7 +116,7 @@ fn mismatch(
     } else {
         &list
     };
-    let (label, value) = match (architecture, platforms.first()) {
+    let (label, value) = match (architecture, first) {
         (Some(_), Some(first)) => ("kubernetes.io/arch", first.architecture.as_str()),
         (None, Some(first)) => ("kubernetes.io/os", first.os.as_str()),
         (Some(own), None) => ("kubernetes.io/arch", own),
@@ -134,7 +153,7 @@ mod tests {
             architecture: (architecture != "?").then(|| architecture.to_owned()),
             ..HostFacts::default()
         };
-        let got = match select(&platforms.iter().collect::<Vec<_>>(), &facts) {
+        let got = match select(&platforms.iter().collect::<Vec<_>>(), 0, &facts) {
             Ok(index) => platforms[index].to_string(),
             Err(Outcome::Unknown(gap)) => gap.code().to_string(),
             Err(Outcome::Incompatible(finding)) => {

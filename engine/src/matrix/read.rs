@@ -20,6 +20,8 @@ pub(super) enum Read<'a> {
         reference: &'a ImageRef,
         uses: &'a WorkloadImage,
         platforms: Vec<&'a Platform>,
+        /// How many more its index has.
+        left_out: usize,
         inside: Vec<Result<Inside<'a>, Gap>>,
     },
 }
@@ -67,6 +69,7 @@ pub(super) fn read<'a>(
         reference,
         uses: image,
         platforms: facts.platforms.iter().map(|it| &it.platform).collect(),
+        left_out: facts.left_out,
         inside: facts.platforms.iter().map(inside).collect(),
     }
 }
@@ -79,16 +82,18 @@ impl Read<'_> {
         runtime_class: Option<&'a str>,
         knowledge: &Knowledge<'a>,
     ) -> Result<(Cell<'a>, &'a Inside<'a>), Option<Finding>> {
-        let (reference, uses, platforms, inside) = match self {
+        let (reference, uses, platforms, left_out, inside) = match self {
             Self::Gap(gap) => return Err(Some(gap.finding())),
             Self::Platforms {
                 reference,
                 uses,
                 platforms,
+                left_out,
                 inside,
-            } => (reference, uses, platforms, inside),
+            } => (reference, uses, platforms, *left_out, inside),
         };
-        let index = platform::select(platforms, &host.facts).map_err(|outcome| match outcome {
+        let index = platform::select(platforms, left_out, &host.facts);
+        let index = index.map_err(|outcome| match outcome {
             // An image volume is mounted and not run: one manifest of another platform is mounted as well.
             Outcome::Incompatible(_) if uses.role == Role::Volume && platforms.len() == 1 => None,
             outcome => outcome.finding(),

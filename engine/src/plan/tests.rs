@@ -93,6 +93,7 @@ fn known(base: char, java: Option<&str>) -> Fact<ImageFacts> {
             platform: Platform::new("linux", "amd64"),
             contents: Fact::Known(contents, evidence.clone()),
         }],
+        left_out: 0,
     };
     Fact::Known(facts, evidence)
 }

@@ -153,7 +153,7 @@ pub(super) fn plan(in_use: &InUse, have: &Have, now: &Time, keep_unused: Duratio
     plan
 }
 
-/// The profile of an image whose layers were read; nothing if it has too many platforms.
+/// The profile of an image whose layers were read.
 pub(super) fn profile(
     name: &str,
     repository: String,
@@ -161,7 +161,7 @@ pub(super) fn profile(
     whole: &Inspected,
     catalog: &Catalog,
     now: &Time,
-) -> Option<ImageProfile> {
+) -> ImageProfile {
     let mut contents = whole.facts.platforms.iter().map(|it| &it.contents);
     let problem = whole
         .facts
@@ -177,6 +177,11 @@ pub(super) fn profile(
         });
     let base = contents.find_map(Fact::value);
     let base = base.and_then(|contents| catalog.lineage(image, contents).base);
+    let status = ImageProfileStatus::of(whole);
+    let omitted = (status.platforms_omitted > 0).then(|| {
+        let (listed, omitted) = (status.platforms.len(), status.platforms_omitted);
+        format!("{omitted} platforms of its index are left out, besides the {listed} that nodes are likeliest to choose")
+    });
     let wanted = Wanted {
         type_: names::INSPECTED,
         status: problem.is_none(),
@@ -185,7 +190,10 @@ pub(super) fn profile(
         } else {
             "Malformed"
         },
-        message: problem.map(|it| plain(&it, 512)).unwrap_or_default(),
+        message: problem
+            .map(|it| plain(&it, 512))
+            .or(omitted)
+            .unwrap_or_default(),
     };
     let spec = ImageProfileSpec {
         repository,
@@ -198,9 +206,9 @@ pub(super) fn profile(
         base_image: base.map(|base| plain(&base, 255)),
         inspected_time: Some(now.clone()),
         conditions: condition::merge(&[], &[wanted], None, now),
-        ..ImageProfileStatus::of(whole)?
+        ..status
     });
-    Some(profile)
+    profile
 }
 
 #[cfg(test)]

@@ -222,6 +222,7 @@ mod tests {
         let facts = ImageFacts {
             digest: format!("sha256:{}", "d".repeat(64)).parse().unwrap(),
             platforms: platforms.into_iter().map(platform).collect(),
+            left_out: 0,
         };
         let evidence = Evidence::new(Strength::Stated, "test");
         Tag {

@@ -128,6 +128,7 @@ mod tests {
                 platform: Platform::new("linux", "amd64"),
                 contents: Fact::Known(contents, evidence.clone()),
             }],
+            left_out: 0,
         };
         let policy = Policy::report_only();
         let knowledge = Knowledge {

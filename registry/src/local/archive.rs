@@ -67,8 +67,11 @@ pub fn archive(path: &Path, name: Option<&str>) -> Result<SharedFacts, LocalErro
     Ok(Arc::new(match read(&file, &members, chosen) {
         Ok(platform) => {
             let from = format!("manifest {}", digest.short());
-            let platforms = vec![platform];
-            let facts = ImageFacts { digest, platforms };
+            let facts = ImageFacts {
+                digest,
+                platforms: vec![platform],
+                left_out: 0,
+            };
             Fact::Known(facts, Evidence::new(Strength::Stated, from))
         }
         Err(failure) => Fact::Unknown(failure.gap("of the archive")),

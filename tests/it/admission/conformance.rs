@@ -76,6 +76,7 @@ fn reported(image: &str, matrix: &Value, exception: &Value, now: Timestamp) -> S
                     platform: Platform::new("linux", "arm64"),
                     contents: Fact::Known(Contents::default(), evidence()),
                 }],
+                left_out: 0,
             },
             evidence(),
         ),

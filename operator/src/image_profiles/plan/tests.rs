@@ -47,6 +47,7 @@ fn inspected(letter: char, files: Option<Files>) -> Inspected {
         facts: ImageFacts {
             digest: digest(letter),
             platforms: vec![platform],
+            left_out: 0,
         },
         manifests: vec![Manifest {
             digest: digest(letter),
@@ -66,8 +67,7 @@ fn kept(letter: char, unused_since: Option<Time>) -> Arc<KeptImageProfile> {
         &whole,
         &catalog,
         &time(0),
-    )
-    .unwrap();
+    );
     profile.status.as_mut().unwrap().unused_since = unused_since;
     Arc::new(profile.into())
 }
@@ -148,8 +148,7 @@ fn what_nobody_can_find_goes() {
         &whole,
         &catalog,
         &time(0),
-    )
-    .unwrap();
+    );
     check(
         "a",
         true,
@@ -204,10 +203,41 @@ fn a_profile_says_what_tables_show() {
         &whole,
         &Catalog::default(),
         &time(0),
-    )
-    .unwrap();
+    );
     let status = made.status.unwrap();
     assert_eq!(status.distro.as_deref(), Some("rhel-10.0"));
     assert_eq!(status.conditions[0].reason, "LayersRead");
     assert_eq!(status.facts(digest('a')), Some(whole));
+}
+
+#[test]
+fn a_profile_of_very_many_platforms_says_how_many_it_leaves_out() {
+    let mut whole = inspected('a', Some(Files::default()));
+    let (platform, manifest) = (whole.facts.platforms.remove(0), whole.manifests.remove(0));
+    whole.facts.platforms = (0..999)
+        .map(|number| PlatformFacts {
+            platform: Platform::new("plan9", number.to_string()),
+            contents: Fact::Unknown(Gap::NotFetchedInTime),
+        })
+        .chain([platform])
+        .collect();
+    whole.manifests = vec![manifest; 1_000];
+    let (catalog, now) = (Catalog::default(), time(0));
+    let made = profile(
+        "aaaaaaaaaaaa",
+        "a".to_owned(),
+        &image('a'),
+        &whole,
+        &catalog,
+        &now,
+    );
+    let status = made.status.clone().unwrap();
+    assert_eq!(
+        status.conditions[0].message,
+        "968 platforms of its index are left out, besides the 32 that nodes are likeliest to choose"
+    );
+    // The one for the cluster is among the others, and nothing more is to be read.
+    let mut have = Have::default();
+    have.remember(vec![Arc::new(made.into())], &amd64());
+    assert!(have.entries[&digest('a')].is_whole);
 }
