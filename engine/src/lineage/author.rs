@@ -1,11 +1,13 @@
 //! What the author of an image says that it needs, by labels of its config or annotations of its manifest.
 //!
 //! Nobody has signed them, so they only add to what was found: a distribution is believed where a vendor's labels tell
-//! none, and a level or a kernel where the image was found to need less.
+//! none, a level or a kernel where the image was found to need less, and a C library that its files do not show.
 
 use crate::distribution::Distribution;
+use crate::fact::{Evidence, Strength};
+use crate::files::LibcKind;
 use crate::image::Contents;
-use crate::version::KernelVersion;
+use crate::version::{DottedVersion, KernelVersion};
 
 /// The distribution that the image stands on: `debian-12`, `alpine-3.20.1`, `arch`.
 pub(crate) const DISTRO: &str = "hostfit.dev/distro";
@@ -14,9 +16,12 @@ pub(crate) const CPU_LEVEL: &str = "hostfit.dev/cpu-level";
 /// The kernel that its programs need: `5.10`.
 pub(crate) const MIN_KERNEL: &str = "hostfit.dev/min-kernel";
 
+/// The C library that its programs bring along, where no file tells: `glibc-2.39`, `musl-1.2`.
+const LIBC: &str = "hostfit.dev/libc";
+
 /// Whether an author may say something by a label of this key.
 pub(super) fn reads_label(key: &str) -> bool {
-    [DISTRO, CPU_LEVEL, MIN_KERNEL].contains(&key)
+    [DISTRO, CPU_LEVEL, MIN_KERNEL, LIBC].contains(&key)
 }
 
 /// What the author says that the image stands on.
@@ -47,6 +52,38 @@ pub(crate) fn min_kernel(contents: &Contents) -> Option<KernelVersion> {
     contents.labels.get(MIN_KERNEL)?.parse().ok()
 }
 
+/// A C library that an author names. Nobody has seen it, so what follows of it is possible at most.
+pub(crate) struct StatedLibc {
+    pub(crate) kind: LibcKind,
+    pub(crate) version: DottedVersion,
+}
+
+impl StatedLibc {
+    /// Why nothing is sure that follows of it.
+    pub(crate) const DOUBT: &str = "only its author names that libc: try it there";
+
+    /// It in words.
+    pub(crate) fn words(&self) -> String {
+        format!("{} {}, as its author says", self.kind, self.version)
+    }
+
+    /// The label as evidence.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence::new(Strength::Stated, format!("label {LIBC}"))
+    }
+}
+
+/// The C library that the author says its programs bring along.
+pub(crate) fn libc(contents: &Contents) -> Option<StatedLibc> {
+    let written = contents.labels.get(LIBC)?.trim();
+    let (name, version) = written.rsplit_once(['-', ':', ' '])?;
+    let mut kinds = [LibcKind::Glibc, LibcKind::Musl].into_iter();
+    Some(StatedLibc {
+        kind: kinds.find(|kind| kind.as_str() == name)?,
+        version: version.parse().ok()?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +109,29 @@ mod tests {
         }
         for written in ["", "-12", "Debian-12", "debian\n-12", "<b>-1"] {
             assert_eq!(distribution(&labelled(DISTRO, written)), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_libc_is_a_name_and_a_version() {
+        for (written, expected) in [
+            ("glibc-2.39", "glibc 2.39, as its author says"),
+            ("musl:1.2.5", "musl 1.2.5, as its author says"),
+            (" glibc 2.4 ", "glibc 2.4, as its author says"),
+        ] {
+            assert_eq!(libc(&labelled(LIBC, written)).unwrap().words(), expected);
+        }
+        for written in [
+            "",
+            "glibc",
+            "2.39",
+            "glibc-",
+            "glibc-new",
+            "bionic-2.39",
+            "GLIBC-2.39",
+            "glibc-2.39-1",
+        ] {
+            assert!(libc(&labelled(LIBC, written)).is_none(), "{written}");
         }
     }
 

@@ -2,8 +2,10 @@
 //! baseline), HF205 (BTF), HF206 (modules).
 
 use crate::fact::Evidence;
+use crate::files::LibcKind;
 use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Vsyscall};
+use crate::lineage::author::{self, StatedLibc};
 use crate::matrix::kernel::compares;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::{DottedVersion, KernelVersion};
@@ -70,8 +72,15 @@ fn calls_vsyscall(cell: &Cell<'_>) -> Option<(String, Evidence, Option<&'static 
         let doubt = "whether it asks for the time so is not known: try it there";
         return Some((what, program.evidence(), Some(doubt)));
     }
-    let libc = cell.libc()?;
-    let glibc = libc.glibc().filter(|it| !it.is_at_least(NO_VSYSCALL))?;
+    let is_old = |glibc: &DottedVersion| !glibc.is_at_least(NO_VSYSCALL);
+    let seen = cell
+        .libc()
+        .and_then(|libc| Some((libc, libc.glibc().filter(|it| is_old(it))?)));
+    let Some((libc, glibc)) = seen else {
+        let libc = author::libc(cell.contents)?;
+        let is_one = libc.kind == LibcKind::Glibc && is_old(&libc.version);
+        return is_one.then(|| (libc.words(), libc.evidence(), Some(StatedLibc::DOUBT)));
+    };
     let distribution = cell.files().and_then(|files| files.distribution.as_ref());
     let is_debian = distribution.is_some_and(|seen| seen.value.id() == "debian");
     // Debian 6 has 2.11.

@@ -7,10 +7,11 @@
 
 use std::sync::LazyLock;
 
-use crate::fact::Evidence;
-use crate::files::LibcKind;
+use crate::fact::{Evidence, Strength};
+use crate::files::{Libc, LibcKind};
 use crate::finding::{Code, Severity};
 use crate::host::{HostFact, Runtime};
+use crate::lineage::author::{self, StatedLibc};
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::DottedVersion;
 use crate::workload::Seccomp;
@@ -117,10 +118,23 @@ static FCHMODAT2: LazyLock<Call> = LazyLock::new(|| Call {
     doubt: |_| None,
 });
 
+/// What was seen comes before what its author says: that is surer.
 fn glibc(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
-    let libc = cell.libc()?;
-    let version = libc.glibc().filter(|version| version.is_at_least(first))?;
-    Some((format!("glibc {version}"), libc.evidence()))
+    let is_new = |libc: &Libc| libc.glibc().is_some_and(|it| it.is_at_least(first));
+    match cell.libc().filter(|libc| is_new(libc)) {
+        Some(libc) => Some((format!("glibc {}", libc.glibc()?), libc.evidence())),
+        None => stated(cell, |kind| (kind == LibcKind::Glibc).then_some(first)),
+    }
+}
+
+/// The C library that the author names, from the first version of its kind on.
+fn stated<'a>(
+    cell: &Cell<'_>,
+    first: impl Fn(LibcKind) -> Option<&'a str>,
+) -> Option<(String, Evidence)> {
+    let libc = author::libc(cell.contents)?;
+    let is_new = libc.version.is_at_least(first(libc.kind)?);
+    is_new.then(|| (libc.words(), libc.evidence()))
 }
 
 fn alpine(cell: &Cell<'_>, first: &str) -> Option<(String, Evidence)> {
@@ -140,16 +154,21 @@ fn coreutils(cell: &Cell<'_>) -> Option<(String, Evidence)> {
 
 /// What calls 64-bit time on 32 bits: musl from 1.2 on always, glibc where its programs are built for it.
 fn time64(cell: &Cell<'_>) -> Option<(String, Evidence)> {
-    let is_small = matches!(cell.platform.architecture.as_str(), "386" | "arm");
-    let libc = cell.libc().filter(|_| is_small)?;
-    let first = match libc.kind {
+    if !matches!(cell.platform.architecture.as_str(), "386" | "arm") {
+        return None;
+    }
+    let first = |kind| match kind {
         LibcKind::Musl => "1.2",
         LibcKind::Glibc if is_built_for_time64(cell) => "2.31",
         LibcKind::Glibc => "2.34",
     };
-    let version = libc.version.as_ref().filter(|it| it.is_at_least(first))?;
-    let what = format!("{} {version} on 32 bits", libc.kind);
-    Some((what, libc.evidence()))
+    let seen = cell.libc().and_then(|libc| {
+        let version = libc.version.as_ref()?;
+        let is_new = version.is_at_least(first(libc.kind));
+        is_new.then(|| (format!("{} {version}", libc.kind), libc.evidence()))
+    });
+    let (what, evidence) = seen.or_else(|| stated(cell, |kind| Some(first(kind))))?;
+    Some((format!("{what} on 32 bits"), evidence))
 }
 
 /// Distributions whose programs for 32-bit arm are built with `_TIME_BITS=64`, by their first release that is.
@@ -260,6 +279,7 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
         return Outcome::missing(HostFact::SeccompDefault);
     }
     let wanted = first.last().map(|(text, _)| *text).unwrap_or_default();
+    let stated = (evidence.strength < Strength::File).then_some(StatedLibc::DOUBT);
     let library = call.libseccomp.as_ref();
     let library = library.map(|(first, _)| format!(" and libseccomp {first}"));
     cell.says(Said {
@@ -273,7 +293,7 @@ fn check(cell: &Cell<'_>, call: &Call) -> Outcome {
             library.unwrap_or_default()
         ),
         evidence: Some(evidence),
-        doubt: (call.doubt)(cell).or(by_library),
+        doubt: stated.or_else(|| (call.doubt)(cell)).or(by_library),
     })
 }
 
