@@ -133,6 +133,14 @@ pub struct Security {
     pub host_paths: Vec<String>,
 }
 
+impl Security {
+    /// Whether it adds this capability, by its name or with all of them, or has it since it is privileged.
+    pub fn may(&self, capability: &str) -> bool {
+        let adds = |name| self.capabilities.contains(name);
+        self.privileged || adds(capability) || adds("ALL")
+    }
+}
+
 /// The kinds of seccomp profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Seccomp {

@@ -146,9 +146,18 @@ pub(super) fn btf(cell: &Cell<'_>) -> Outcome {
             fix: "use a kernel with CONFIG_DEBUG_INFO_BTF, or bring the types along (BTFHub)"
                 .to_owned(),
             evidence: Some(evidence),
-            doubt: cell.other_kernel().or(doubt),
+            doubt: cell.other_kernel().or(unable(cell)).or(doubt),
         }),
     }
+}
+
+/// The doubt where a container may not load what its image holds: it may do without, or nobody meant it to.
+fn unable(cell: &Cell<'_>) -> Option<&'static str> {
+    let may = |capability| cell.uses.security.may(capability);
+    let may_load = may("BPF") || may("SYS_ADMIN");
+    (!may_load).then_some(
+        "its container may load none (it has neither BPF nor SYS_ADMIN), so it may need none",
+    )
 }
 
 /// Systems whose kernels take signed modules only (`incompatibilities.yaml`, kernel-module-image).
@@ -156,8 +165,7 @@ const SIGNED_ONLY: [&str; 2] = ["bottlerocket", "talos"];
 
 /// HF206: `Invalid module format`, `Key was rejected by service`. Only who may insert modules is asked.
 pub(super) fn module(cell: &Cell<'_>) -> Outcome {
-    let security = &cell.uses.security;
-    if !security.privileged && !security.capabilities.contains("SYS_MODULE") {
+    if !cell.uses.security.may("SYS_MODULE") {
         return Outcome::Compatible;
     }
     let modules = cell.files().map(|files| &files.kernel_modules);

@@ -48,10 +48,8 @@ pub(super) fn mixed(cell: &Cell<'_>) -> Outcome {
 
 /// Which tables the image writes, if its container may.
 fn iptables<'a>(cell: &Cell<'a>) -> Option<&'a Seen<Iptables>> {
-    let security = &cell.uses.security;
-    let may_change = security.privileged || security.capabilities.contains("NET_ADMIN");
     let iptables = cell.files().and_then(|files| files.iptables.as_ref());
-    iptables.filter(|_| may_change)
+    iptables.filter(|_| cell.uses.security.may("NET_ADMIN"))
 }
 
 fn check(cell: &Cell<'_>, variant: Iptables, code: Code, module: &str) -> Outcome {

@@ -340,9 +340,8 @@ pub(super) fn io_uring(cell: &Cell<'_>) -> Outcome {
     };
     let sysctl = facts.sysctls.get("kernel.io_uring_disabled");
     let sysctl = sysctl.map(|value| value.trim());
-    let security = &cell.uses.security;
     // At 1 it is for those who may administrate, and for one group.
-    let may = security.privileged || security.capabilities.contains("SYS_ADMIN");
+    let may = cell.uses.security.may("SYS_ADMIN");
     if sysctl.is_some_and(|value| value != "0" && !(value == "1" && may)) {
         return said(
             "has kernel.io_uring_disabled set".to_owned(),
