@@ -8,7 +8,7 @@ use hostfit_engine::files::Iptables;
 use crate::{Machine, has_line};
 
 /// Modules that rules ask for.
-const MODULES: [&str; 3] = ["ip_tables", "iptable_nat", "nf_tables"];
+const MODULES: [&str; 4] = ["ip_tables", "iptable_filter", "iptable_nat", "nf_tables"];
 
 /// What a machine says of its modules: those that are loaded, that are built in, and that lie ready.
 pub(crate) struct ModuleLists {

@@ -69,7 +69,7 @@ const OS_RELEASE: &str = "system.osrelease";
 
 /// Every kernel that runs containers has it: a list without it is not the whole list.
 const ALWAYS: &str = "NET";
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 14] = [
     ALWAYS,
     "ARM64_4K_PAGES",
     "ARM64_16K_PAGES",
@@ -80,13 +80,15 @@ const OPTIONS: [&str; 13] = [
     "X86_VSYSCALL_EMULATION",
     "SECURITY_APPARMOR",
     "IP_NF_IPTABLES",
+    "IP_NF_FILTER",
     "IP_NF_NAT",
     "NF_TABLES",
     "MODULE_SIG_FORCE",
 ];
 /// Modules that rules ask for, and the options that build them.
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 4] = [
     ("ip_tables", "IP_NF_IPTABLES"),
+    ("iptable_filter", "IP_NF_FILTER"),
     ("iptable_nat", "IP_NF_NAT"),
     ("nf_tables", "NF_TABLES"),
 ];
