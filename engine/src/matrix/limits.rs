@@ -3,6 +3,7 @@
 use crate::fact::{Evidence, Strength};
 use crate::finding::{Code, Severity};
 use crate::host::HostFact;
+use crate::matrix::said::REBUILDS;
 use crate::matrix::{Cell, Outcome, Said};
 use crate::version::DottedVersion;
 
@@ -52,6 +53,9 @@ const INFINITY: u64 = 1_073_741_816;
 const SETS_NONE: &str = "2.0.0";
 /// Programs that walk through all descriptors that they may have.
 const WALKERS: [&str; 3] = ["slapd", "cupsd", "sssd"];
+/// Those that are known to do so in RHEL 6 and 7 and what is built from their sources: yum is a script of the Python there.
+const OLD_WALKERS: [&str; 6] = ["python", "python2", "python2.6", "python2.7", "rpm", "yum"];
+const OLD_RELEASES: [u64; 2] = [6, 7];
 /// MySQL makes a table of them: 5.7 is known to.
 pub(super) const MYSQL: (&str, (u64, u64)) = ("MYSQL_VERSION", (5, 7));
 
@@ -96,7 +100,8 @@ pub(super) fn open_files(cell: &Cell<'_>) -> Outcome {
 fn walker(cell: &Cell<'_>) -> Option<(String, Evidence)> {
     let program = cell.program().and_then(|program| {
         let name = program.path.rsplit('/').next()?;
-        WALKERS.contains(&name).then_some((name, program))
+        let is_one = WALKERS.contains(&name) || (OLD_WALKERS.contains(&name) && is_old(cell));
+        is_one.then_some((name, program))
     });
     if let Some((name, program)) = program {
         return Some((format!("starts {name}, which"), program.evidence()));
@@ -107,6 +112,15 @@ fn walker(cell: &Cell<'_>) -> Option<(String, Evidence)> {
         let what = format!("holds MySQL {version}, which");
         (what, Evidence::new(Strength::Stated, from))
     })
+}
+
+/// Whether the image's files are those of RHEL 6 or 7, or of a rebuild.
+fn is_old(cell: &Cell<'_>) -> bool {
+    let distribution = cell.files().and_then(|files| files.distribution.as_ref());
+    let own = distribution.map(|seen| &seen.value);
+    let own = own.filter(|it| REBUILDS.contains(&it.id()));
+    let release = own.and_then(|it| it.dotted());
+    release.is_some_and(|release| OLD_RELEASES.contains(&release.major()))
 }
 
 /// The numbers that a text begins with: `7.17.1-amd64` is 7.17.1.

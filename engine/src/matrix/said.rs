@@ -8,7 +8,7 @@ use crate::matrix::{Cell, Outcome, Pack};
 use crate::version::{DottedVersion, KernelVersion};
 
 /// RHEL and what is built from its sources.
-const REBUILDS: [&str; 6] = [
+pub(super) const REBUILDS: [&str; 6] = [
     "almalinux",
     "centos",
     "centos-stream",
