@@ -83,13 +83,14 @@ pub fn item<S: Pods + Clone, U: Clone>(
     object: &Object<S, U>,
 ) -> Option<Item> {
     let labels = object.spec.labels().unwrap_or_else(|| object.labels());
+    let pod = object.spec.annotated_pod(object.annotations());
     Some(Item {
         namespace: object.namespace()?,
         target: target(resource, object)?,
         generation: object.meta().generation,
         labels: labels.clone(),
-        pull_secrets: object.spec.pod().pull_secrets(),
-        workload: object.spec.pod().clone().into(),
+        pull_secrets: pod.pull_secrets(),
+        workload: pod.into(),
     })
 }
 
@@ -140,6 +141,16 @@ mod tests {
         once(&mut items);
         assert_eq!(named(items.pop()).as_deref(), Some("Rollout/owner"));
         assert_eq!(items, []);
+    }
+
+    #[test]
+    fn what_annotations_of_a_pod_demand_is_read_with_it() {
+        let demands = |item: Option<Item>| item.unwrap().workload.images[0].security.app_armor;
+        let mut annotated = pod(None);
+        assert!(!demands(read(annotated.clone())));
+        let key = "container.apparmor.security.beta.kubernetes.io/c";
+        annotated["metadata"]["annotations"] = json!({key: "localhost/mine"});
+        assert!(demands(read(annotated)));
     }
 
     #[test]

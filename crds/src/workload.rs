@@ -47,6 +47,9 @@ pub struct PodSpec {
     host_network: bool,
 }
 
+/// The annotation that demanded a profile of AppArmor of one container, before there was a field for it.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct SecretReference {
@@ -77,6 +80,21 @@ impl PodSpec {
         PullSecretNames {
             account: account.unwrap_or("default").to_owned(),
             own: own.collect(),
+        }
+    }
+
+    /// Takes what annotations of the pod demand of its containers in the old way, where their own fields say nothing: so does
+    /// the API server of a pod, and not of a template.
+    pub fn heed(&mut self, annotations: &BTreeMap<String, String>) {
+        for (key, profile) in annotations {
+            let Some(name) = key.strip_prefix(APP_ARMOR) else {
+                continue;
+            };
+            let containers = self.containers.iter_mut().chain(&mut self.init_containers);
+            let containers = containers.chain(&mut self.ephemeral_containers);
+            for container in containers.filter(|it| it.name == name) {
+                container.heed_app_armor(profile);
+            }
         }
     }
 
@@ -213,20 +231,50 @@ pub struct JobTemplate {
 
 /// Template of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "WrittenTemplate")]
 pub struct PodTemplate {
     /// Metadata of the pod.
     pub metadata: TemplateMetadata,
-    /// Spec of the pod.
+    /// Spec of the pod, with what its annotations say.
     pub spec: PodSpec,
 }
 
-/// Metadata of a template, as far as we read it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A template as people write it.
+#[derive(Default, Deserialize)]
 #[serde(default)]
+struct WrittenTemplate {
+    metadata: WrittenMetadata,
+    spec: PodSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WrittenMetadata {
+    #[serde(deserialize_with = "null_is_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_is_default")]
+    annotations: BTreeMap<String, String>,
+}
+
+impl From<WrittenTemplate> for PodTemplate {
+    fn from(written: WrittenTemplate) -> Self {
+        let WrittenMetadata {
+            labels,
+            annotations,
+        } = written.metadata;
+        let mut spec = written.spec;
+        spec.heed(&annotations);
+        Self {
+            metadata: TemplateMetadata { labels },
+            spec,
+        }
+    }
+}
+
+/// Metadata of a template, as far as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TemplateMetadata {
     /// Labels that its pods will have.
-    #[serde(deserialize_with = "null_is_default")]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -237,6 +285,15 @@ pub trait Pods {
 
     /// The labels that its pods will have; `None` if it is a pod itself.
     fn labels(&self) -> Option<&BTreeMap<String, String>>;
+
+    /// The spec of its pods, with what the annotations of the object say of it if it is a pod itself.
+    fn annotated_pod(&self, annotations: &BTreeMap<String, String>) -> PodSpec {
+        let mut pod = self.pod().clone();
+        if self.labels().is_none() {
+            pod.heed(annotations);
+        }
+        pod
+    }
 }
 
 impl Pods for PodSpec {
@@ -312,6 +369,43 @@ mod tests {
                 "ephemeralContainers debug the image reference is a placeholder that nothing has replaced",
                 "volumes models a.example/models:2",
             ]
+        );
+    }
+
+    #[test]
+    fn a_profile_of_app_armor_is_demanded_in_the_old_way_too() {
+        let annotation = |name: &str| format!("{APP_ARMOR}{name}");
+        let template = json!({
+            "metadata": {"annotations": {
+                annotation("default"): "runtime/default", annotation("own"): "localhost/mine", annotation("setup"): "runtime/default",
+                annotation("none"): "unconfined", annotation("newer"): "runtime/default", annotation("garbage"): "yes",
+                annotation("gone"): "runtime/default", "other.example/none": "runtime/default",
+            }},
+            "spec": {
+                "initContainers": [{"name": "setup"}],
+                "containers": [
+                    {"name": "default"}, {"name": "own"}, {"name": "none"}, {"name": "silent"}, {"name": "garbage"},
+                    {"name": "newer", "securityContext": {"appArmorProfile": {"type": "Unconfined"}}},
+                ],
+            },
+        });
+        let demanding = |template: &serde_json::Value| {
+            let template: PodTemplate = serde_json::from_value(template.clone()).unwrap();
+            let images = engine::Workload::from(template.spec).images.into_iter();
+            let images = images.filter(|it| it.security.app_armor);
+            images.map(|it| it.name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(demanding(&template), "default own setup");
+        // The annotation of a container wins over what the pod says of all.
+        let mut of_pod = template;
+        of_pod["spec"]["securityContext"] = json!({"appArmorProfile": {"type": "RuntimeDefault"}});
+        assert_eq!(demanding(&of_pod), "default own silent garbage setup");
+        // What was read is written as the field, and read again.
+        let read: PodTemplate = serde_json::from_value(of_pod).unwrap();
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!(
+            serde_json::from_value::<PodTemplate>(written).unwrap(),
+            read
         );
     }
 

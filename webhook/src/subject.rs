@@ -77,10 +77,18 @@ impl Kind {
             }
         }
         Ok(match self {
-            Self::Pod => serde_json::from_str::<Object<_>>(object)?.subject(|spec| PodTemplate {
-                spec,
-                ..PodTemplate::default()
-            }),
+            Self::Pod => {
+                let pod: Object<_> = serde_json::from_str(object)?;
+                let mut subject = pod.subject(|spec| PodTemplate {
+                    spec,
+                    ..PodTemplate::default()
+                });
+                let annotations = subject.metadata.as_ref();
+                if let Some(annotations) = annotations.and_then(|it| it.annotations.as_ref()) {
+                    subject.pod.heed(annotations);
+                }
+                subject
+            }
             Self::CronJob => serde_json::from_str::<Object<CronJobSpec>>(object)?
                 .subject(|spec| spec.job_template.spec.template),
             Self::Deployment
@@ -186,12 +194,33 @@ fn cron_job(job: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hostfit_engine::workload::Workload;
     use serde_json::json;
 
     fn report(metadata: serde_json::Value) -> Option<String> {
         serde_json::from_value::<Metadata>(metadata)
             .unwrap()
             .report(Kind::Pod)
+    }
+
+    #[test]
+    fn an_old_annotation_of_app_armor_counts_where_pods_get_it() {
+        let demands = |kind: Kind, object: serde_json::Value| {
+            let subject = kind.read(&object.to_string()).unwrap();
+            Workload::from(subject.pod).images[0].security.app_armor
+        };
+        let key = "container.apparmor.security.beta.kubernetes.io/web";
+        let annotated = json!({"annotations": {key: "runtime/default"}});
+        let spec = json!({"containers": [{"name": "web", "image": "a.example/web:1"}]});
+        let pod = json!({"metadata": annotated, "spec": spec});
+        assert!(demands(Kind::Pod, pod.clone()));
+        assert!(demands(
+            Kind::Deployment,
+            json!({"spec": {"template": pod}})
+        ));
+        // Its pods do not get what stands at the Deployment itself.
+        let deployment = json!({"metadata": annotated, "spec": {"template": {"spec": spec}}});
+        assert!(!demands(Kind::Deployment, deployment));
     }
 
     #[test]

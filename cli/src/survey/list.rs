@@ -338,10 +338,10 @@ impl<'a> Lister<'a> {
                 namespace: object.namespace()?,
                 target: item::target(&resource, &object)?,
                 generation: object.metadata.generation,
+                pod: object.spec.annotated_pod(object.annotations()),
                 labels: object.metadata.labels.unwrap_or_default(),
                 pod_labels: object.spec.labels().cloned(),
                 file: None,
-                pod: object.spec.pod().clone(),
             })
         });
         Ok(declared.collect())

@@ -260,7 +260,10 @@ fn pod(object: &Value) -> anyhow::Result<Option<Made>> {
         if !spec.pod().has_containers() {
             bail!("its pods have no containers");
         }
-        Ok((spec.pod().clone(), spec.labels().cloned()))
+        let annotations = object.pointer("/metadata/annotations").cloned();
+        let annotations = annotations.and_then(|it| serde_json::from_value(it).ok());
+        let pod = spec.annotated_pod(&annotations.unwrap_or_default());
+        Ok((pod, spec.labels().cloned()))
     }
     let pod = match (group, kind) {
         ("", "Pod") => pods::<PodSpec>(object)?,

@@ -106,6 +106,20 @@ struct Sysctl {
 }
 
 impl Container {
+    /// Takes the profile of AppArmor that an annotation demands, unless a field names one.
+    pub(super) fn heed_app_armor(&mut self, annotation: &str) {
+        let r#type = match annotation {
+            "unconfined" => "Unconfined",
+            "runtime/default" => "RuntimeDefault",
+            own if own.starts_with("localhost/") => "Localhost",
+            _ => return,
+        };
+        let profile = &mut self.security_context.app_armor_profile;
+        profile.get_or_insert_with(|| Profile {
+            r#type: r#type.to_owned(),
+        });
+    }
+
     /// The container for the judge, with what its pod says where it says nothing itself.
     pub(super) fn into_engine(self, role: engine::Role, pod: &Common) -> engine::WorkloadImage {
         let own = &self.security_context;

@@ -80,7 +80,7 @@ pub(super) fn apparmor(cell: &Cell<'_>) -> Outcome {
             image: "is to run under an AppArmor profile".to_owned(),
             host: "has no AppArmor".to_owned(),
             fix:
-                "use nodes with AppArmor (Ubuntu, Debian, SUSE, COS), or take appArmorProfile away"
+                "use nodes with AppArmor (Ubuntu, Debian, SUSE, COS), or take appArmorProfile (or its old annotation) away"
                     .to_owned(),
             evidence: None,
             doubt: None,
