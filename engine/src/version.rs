@@ -149,16 +149,12 @@ impl DottedVersion {
     }
 
     /// Whether this is at or after the first of its own branch, or, if its branch has none, at or after the last: how a fix
-    /// that is carried back is told. Nothing is known against it where there are none.
-    /// `firsts` stand in their order, oldest first.
-    pub fn is_since<'a>(
-        &self,
-        mut firsts: impl DoubleEndedIterator<Item = &'a Self> + Clone,
-    ) -> bool {
-        // Nearly all are newer than any.
-        let is_newest = firsts.clone().next_back().is_none_or(|last| self >= last);
+    /// that is carried back is told. Nothing is known against it where there are none. The oldest comes first.
+    pub fn is_since<'a>(&self, mut all: impl DoubleEndedIterator<Item = &'a Self> + Clone) -> bool {
+        // Nearly everything is newer than any.
+        let is_newest = all.clone().next_back().is_none_or(|last| self >= last);
         let branch = self.branch();
-        is_newest || firsts.any(|first| first.branch() == branch && self >= first)
+        is_newest || all.any(|first| first.branch() == branch && self >= first)
     }
 
     /// This version without its last number, if one remains.
