@@ -106,7 +106,7 @@ pub struct CompatReportStatus {
     /// When verdict or findings last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change_time: Option<Time>,
-    /// Compatible: every host fits. Complete: nothing is unknown.
+    /// Compatible: every host fits; Unknown if the verdict is. Complete: nothing is unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,

@@ -29,13 +29,44 @@ pub struct Condition {
     pub observed_generation: Option<i64>,
 }
 
+/// Whether an aspect holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    True,
+    /// It does not.
+    False,
+    /// It could not be told.
+    Unknown,
+}
+
+impl Status {
+    /// As conditions spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for Status {
+    fn from(holds: bool) -> Self {
+        match holds {
+            true => Self::True,
+            false => Self::False,
+        }
+    }
+}
+
 /// A condition to be: what it says, without the time, which [`merge`] keeps where nothing changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted<'a> {
     /// Which aspect.
     pub type_: &'a str,
     /// Whether it holds.
-    pub status: bool,
+    pub status: Status,
     /// One word.
     pub reason: &'a str,
     /// A sentence.
@@ -50,7 +81,7 @@ pub fn merge(
     now: &Time,
 ) -> Vec<Condition> {
     let condition = |wanted: &Wanted<'_>| {
-        let status = if wanted.status { "True" } else { "False" };
+        let status = wanted.status.as_str();
         let before = current
             .iter()
             .find(|condition| condition.type_ == wanted.type_);

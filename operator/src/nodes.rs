@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hostfit_crds::classes;
 use hostfit_crds::compat_report::VerdictCounts;
-use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::condition::{self, Status, Wanted};
 use hostfit_crds::host_profile::{HostProfileStatus, Origin};
 use hostfit_crds::seen::Seen;
 use hostfit_crds::{HostFacts, HostProfile, NodeProfile, NodeProfileStatus, names};
@@ -265,7 +265,7 @@ fn observed_status(
     let sources = wanted.sources.iter();
     let condition = Wanted {
         type_: names::READY,
-        status: true,
+        status: Status::True,
         reason: "Observed",
         message: "facts gathered from the nodes".to_owned(),
     };
@@ -302,7 +302,7 @@ fn declared_status(profile: &Arc<HostProfile>, counts: Option<VerdictCounts>) ->
     };
     let condition = Wanted {
         type_: names::READY,
-        status: facts.is_some(),
+        status: facts.is_some().into(),
         reason,
         message,
     };

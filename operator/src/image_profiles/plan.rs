@@ -184,7 +184,7 @@ pub(super) fn profile(
     });
     let wanted = Wanted {
         type_: names::INSPECTED,
-        status: problem.is_none(),
+        status: problem.is_none().into(),
         reason: if problem.is_none() {
             "LayersRead"
         } else {

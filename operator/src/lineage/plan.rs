@@ -74,7 +74,7 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
     let complete = problems.is_empty();
     let condition = Wanted {
         type_: names::READY,
-        status: complete,
+        status: complete.into(),
         reason: if complete { "Followed" } else { "NotRead" },
         message: match complete {
             true if looked.notes.is_empty() => "every tag is followed".to_owned(),

@@ -1,6 +1,6 @@
 //! What is known of one node → its NodeProfile.
 
-use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::condition::{self, Status, Wanted};
 use hostfit_crds::node::Observed;
 use hostfit_crds::{HostFacts, NodeProfile, NodeProfileStatus, names};
 use hostfit_engine::host;
@@ -52,7 +52,7 @@ pub(crate) fn without_node(profile: &NodeProfile, now: &Time) -> NodeProfileStat
     let name = profile.name_any();
     let condition = Wanted {
         type_: names::READY,
-        status: false,
+        status: Status::False,
         reason: "NoNode",
         message: format!("there is no node {name}: a NodeProfile has the name of its node"),
     };
@@ -97,7 +97,7 @@ fn readable(observed: &Observed, current: Option<&NodeProfile>) -> Wanted<'stati
     };
     Wanted {
         type_: names::READY,
-        status,
+        status: Status::from(status),
         reason,
         message,
     }
@@ -113,7 +113,7 @@ fn complete(missing: &[&str]) -> Wanted<'static> {
     };
     Wanted {
         type_: names::FACTS_COMPLETE,
-        status: missing.is_empty(),
+        status: missing.is_empty().into(),
         reason: if missing.is_empty() {
             "Complete"
         } else {
@@ -132,7 +132,7 @@ fn agreeing(observed: &Observed) -> Wanted<'static> {
     let agree = told.is_empty();
     Wanted {
         type_: names::FACTS_AGREE,
-        status: agree,
+        status: agree.into(),
         reason: if agree { "Agree" } else { "SourcesDiffer" },
         message: match agree {
             true => "no two sources differ".to_owned(),

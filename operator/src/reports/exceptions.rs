@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hostfit_crds::compat_exception::{CompatExceptionStatus, ExceptionError, State};
-use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::condition::{self, Status, Wanted};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::{CompatException, names};
 use hostfit_engine::exception::Exception;
@@ -128,7 +128,7 @@ fn status(exception: &CompatException, facts: &Facts<'_>) -> CompatExceptionStat
         Err(error) => unreadable(&error),
         Ok(_) if now >= expires => Wanted {
             type_: names::READY,
-            status: false,
+            status: Status::False,
             reason: "Expired",
             message: format!(
                 "accepts nothing since {expires}: delete it, or give it another date and reason"
@@ -140,7 +140,7 @@ fn status(exception: &CompatException, facts: &Facts<'_>) -> CompatExceptionStat
     let is_expiring = now < expires && left <= ANNOUNCED;
     let expiring = Wanted {
         type_: names::EXPIRING,
-        status: is_expiring,
+        status: is_expiring.into(),
         reason: match (now < expires, is_expiring) {
             (false, _) => "Expired",
             (true, true) => "Soon",
@@ -166,7 +166,7 @@ fn status(exception: &CompatException, facts: &Facts<'_>) -> CompatExceptionStat
 fn unreadable(error: &ExceptionError) -> Wanted<'static> {
     Wanted {
         type_: names::READY,
-        status: false,
+        status: Status::False,
         reason: match error {
             ExceptionError::Code(_) => "UnknownCode",
             ExceptionError::NoCode => "NoCode",
@@ -232,7 +232,7 @@ fn allowed(
     };
     Wanted {
         type_: names::READY,
-        status,
+        status: Status::from(status),
         reason,
         message,
     }

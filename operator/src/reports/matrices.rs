@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hostfit_crds::compat_report::VerdictCounts;
-use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::condition::{self, Status, Wanted};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::support_matrix::{MatrixError, SupportMatrixStatus};
 use hostfit_crds::{SupportMatrix, names};
@@ -62,7 +62,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
     let mut conditions = vec![match facts.errors.get(&name) {
         None => Wanted {
             type_: names::READY,
-            status: true,
+            status: Status::True,
             reason: "RulesLoaded",
             message: format!(
                 "{rules} rules loaded, {RULES_VERSION} of {RULES_PUBLISHED}{}",
@@ -71,7 +71,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
         },
         Some(error) => Wanted {
             type_: names::READY,
-            status: false,
+            status: Status::False,
             reason: match error {
                 MatrixError::Handler { .. } => "UnreadableHandler",
                 MatrixError::Row(_) | MatrixError::Value { .. } => "UnreadableRow",
@@ -91,7 +91,7 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
     if let Some(why) = facts.unapplied.get(&name) {
         conditions.push(Wanted {
             type_: names::DEFAULTS_APPLIED,
-            status: false,
+            status: Status::False,
             reason: why.reason(),
             message: why.to_string(),
         });
@@ -175,7 +175,7 @@ fn unheeded(matrix: &SupportMatrix, facts: &Facts<'_>) -> Option<Wanted<'static>
     }
     (!told.is_empty()).then(|| Wanted {
         type_: names::NAMESPACE_LABELS_HEEDED,
-        status: false,
+        status: Status::False,
         reason: "NotPermitted",
         message: told.join("; "),
     })

@@ -197,7 +197,7 @@ fn status(
     };
     let ready = Wanted {
         type_: names::READY,
-        status: ready,
+        status: ready.into(),
         reason,
         message,
     };

@@ -6,7 +6,7 @@ use hostfit_crds::compat_report::{
     CompatReportSpec, CompatReportStatus, ExceptedFinding, FindingCounts, ReportFinding,
     ReportImage,
 };
-use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::condition::{self, Status, Wanted};
 use hostfit_crds::item::Item;
 use hostfit_crds::{CompatReport, names};
 use hostfit_engine::fact::Fact;
@@ -228,38 +228,40 @@ fn counts(judgement: &Judgement) -> FindingCounts {
 }
 
 fn conditions_of(judgement: &Judgement) -> [Wanted<'static>; 2] {
-    let hosts = judgement.hosts();
     let (compatible, reason) = match judgement.verdict {
-        Verdict::Pass => (true, "Fits"),
-        Verdict::Warn => (true, "FitsWithWarnings"),
-        Verdict::Partial => (false, "PartialFit"),
-        Verdict::Fail => (false, "FitsNowhere"),
-        Verdict::Unknown => (false, "Unknown"),
+        Verdict::Pass => (Status::True, "Fits"),
+        Verdict::Warn => (Status::True, "FitsWithWarnings"),
+        Verdict::Partial => (Status::False, "PartialFit"),
+        Verdict::Fail => (Status::False, "FitsNowhere"),
+        Verdict::Unknown => (Status::Unknown, "Unknown"),
     };
     let accepted = judgement.excepted.iter().map(|it| &it.reason);
     let unknown = judgement
         .reasons
         .iter()
         .chain(accepted)
-        .find(|reason| reason.finding.verdict == CellVerdict::Unknown);
+        .find(|reason| reason.finding.verdict == CellVerdict::Unknown)
+        .map(|reason| plain(&reason.finding.message(), 512));
+    let message = match (&unknown, compatible) {
+        (Some(why), Status::Unknown) => format!("whether it fits could not be told: {why}"),
+        _ => format!("{} host profiles fit", judgement.hosts()),
+    };
     [
         Wanted {
             type_: names::COMPATIBLE,
             status: compatible,
             reason,
-            message: format!("{hosts} host profiles fit"),
+            message,
         },
         Wanted {
             type_: names::COMPLETE,
-            status: unknown.is_none(),
+            status: unknown.is_none().into(),
             reason: if unknown.is_none() {
                 "AllKnown"
             } else {
                 "SomethingUnknown"
             },
-            message: unknown
-                .map(|reason| plain(&reason.finding.message(), 512))
-                .unwrap_or_default(),
+            message: unknown.unwrap_or_default(),
         },
     ]
 }
@@ -275,6 +277,11 @@ pub(super) fn is_same(current: &CompatReport, wanted: &CompatReport) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use hostfit_crds::Condition;
+    use hostfit_engine::finding::{Code, Finding, Severity};
+
     use super::*;
 
     /// A look at a workload whose images have these digests, by their digit, after what was remembered; then what is.
@@ -297,6 +304,79 @@ mod tests {
         let got = ran_digests("shop", &images, Some(&before), &ran);
         let got: String = got.iter().filter_map(|it| it.chars().nth(7)).collect();
         assert_eq!(got, expected);
+    }
+
+    /// What the conditions of a verdict say, where this finding is all that was found.
+    #[track_caller]
+    fn says(verdict: Verdict, found: CellVerdict, expected: [&str; 2]) {
+        let finding = Finding {
+            code: Code::HF901,
+            severity: Severity::Unknown,
+            verdict: found,
+            image: "not checked: registry a.example refused access".to_owned(),
+            host: None,
+            fix: String::new(),
+            evidence: None,
+        };
+        let judgement = Judgement {
+            verdict,
+            fitting: (verdict != Verdict::Unknown).then_some(1),
+            landing: 2,
+            by_host: Vec::new(),
+            reasons: vec![Reason {
+                finding,
+                users: BTreeSet::new(),
+                hosts: BTreeSet::new(),
+            }],
+            excepted: Vec::new(),
+        };
+        let time = Time(jiff::Timestamp::UNIX_EPOCH);
+        let conditions = condition::merge(&[], &conditions_of(&judgement), None, &time);
+        let said = conditions.iter().map(|it| {
+            let Condition {
+                type_,
+                status,
+                reason,
+                message,
+                ..
+            } = it;
+            format!("{type_} {status} {reason} {message}")
+        });
+        let said: Vec<_> = said.collect();
+        assert_eq!(
+            said.iter().map(|it| it.trim()).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_neither_compatible_nor_incompatible() {
+        let why = "image not checked: registry a.example refused access";
+        says(
+            Verdict::Unknown,
+            CellVerdict::Unknown,
+            [
+                &format!("Compatible Unknown Unknown whether it fits could not be told: {why}"),
+                &format!("Complete False SomethingUnknown {why}"),
+            ],
+        );
+        // Something is unknown, and it fails in any case.
+        says(
+            Verdict::Partial,
+            CellVerdict::Unknown,
+            [
+                "Compatible False PartialFit 1/2 host profiles fit",
+                &format!("Complete False SomethingUnknown {why}"),
+            ],
+        );
+        says(
+            Verdict::Warn,
+            CellVerdict::Warn,
+            [
+                "Compatible True FitsWithWarnings 1/2 host profiles fit",
+                "Complete True AllKnown",
+            ],
+        );
     }
 
     #[test]
