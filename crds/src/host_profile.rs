@@ -142,14 +142,17 @@ pub enum Origin {
 }
 
 impl HostProfile {
-    /// What the hosts offer: what people declared, else what the operator observed.
+    /// What the hosts offer: what people declared, else what the operator observed. Where nothing is stated there are no facts.
     pub fn facts(&self) -> Option<&HostFacts> {
         let observed = || {
             self.status
                 .as_ref()
                 .and_then(|status| status.facts.as_ref())
         };
-        self.spec.facts.as_ref().or_else(observed)
+        let declared = self.spec.facts.as_ref();
+        declared.map_or_else(observed, |facts| {
+            Some(facts).filter(|facts| **facts != HostFacts::default())
+        })
     }
 
     /// Made by the operator from nodes, not by people.

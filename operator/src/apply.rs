@@ -162,6 +162,14 @@ impl Writer {
         }
     }
 
+    /// What is told of a report that somebody else made: nothing else of it is ours.
+    pub(crate) async fn cluster_report_status(
+        &self,
+        report: &ClusterCompatReport,
+    ) -> kube::Result<Written> {
+        status(&Api::all(self.client()?), report).await
+    }
+
     pub(crate) async fn delete_cluster_report(
         &self,
         report: &ClusterCompatReport,

@@ -280,25 +280,26 @@ fn observed_status(
             .iter()
             .map(|fact| fact.name().to_owned())
             .collect(),
-        ..summary(current, &wanted.facts, facts, counts, &condition)
+        ..summary(current, &wanted.facts, Some(facts), counts, &condition)
     }
 }
 
 fn declared_status(profile: &Arc<HostProfile>, counts: Option<VerdictCounts>) -> HostProfileStatus {
-    let declared = profile.spec.facts.clone().unwrap_or_default();
-    let (facts, reason, message) = match (&profile.spec.facts, host::HostFacts::try_from(&declared))
-    {
-        (None, _) => (
+    let stated = profile.spec.facts.as_ref();
+    // What stood in the status before was never observed of a node.
+    let declared = stated.and_then(|_| profile.facts());
+    let (facts, reason, message) = match declared.map(host::HostFacts::try_from) {
+        None => (
             None,
             "NoFacts",
             "declare spec.facts: without facts nothing can be judged".to_owned(),
         ),
-        (Some(_), Ok(facts)) => (
+        Some(Ok(facts)) => (
             Some(facts),
             "Declared",
             "facts are declared in spec.facts".to_owned(),
         ),
-        (Some(_), Err(error)) => (None, "UnreadableFacts", error.to_string()),
+        Some(Err(error)) => (None, "UnreadableFacts", error.to_string()),
     };
     let condition = Wanted {
         type_: names::READY,
@@ -310,14 +311,14 @@ fn declared_status(profile: &Arc<HostProfile>, counts: Option<VerdictCounts>) ->
     HostProfileStatus {
         origin: Some(Origin::Declared),
         observed_generation: profile.metadata.generation,
-        ..summary(Some(profile), &facts, declared, counts, &condition)
+        ..summary(Some(profile), &facts, declared.cloned(), counts, &condition)
     }
 }
 
 fn summary(
     current: Option<&Arc<HostProfile>>,
     facts: &host::HostFacts,
-    wire: HostFacts,
+    wire: Option<HostFacts>,
     counts: Option<VerdictCounts>,
     condition: &Wanted<'_>,
 ) -> HostProfileStatus {
@@ -330,7 +331,7 @@ fn summary(
     HostProfileStatus {
         os,
         kernel: facts.kernel.as_ref().map(|kernel| kernel.series()),
-        facts: Some(wire),
+        facts: wire,
         // What the leader before counted stays until this one has counted.
         workloads: counts.or_else(|| before.and_then(|before| before.workloads.clone())),
         conditions: condition::merge(

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use hostfit_crds::cluster_compat_report::Blocker;
 use hostfit_crds::compat_report::VerdictCounts;
-use hostfit_crds::condition::{self, Wanted};
+use hostfit_crds::condition::{self, Status, Wanted};
 use hostfit_crds::fleet::Class;
 use hostfit_crds::item::Item;
 use hostfit_crds::{
     ClusterCompatReport, ClusterCompatReportSpec, ClusterCompatReportStatus, HostProfile, names,
 };
 use hostfit_engine::finding::{Code, Severity, nearest, plain};
-use hostfit_engine::host::HostName;
+use hostfit_engine::host::{HostFacts, HostName};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::plan::{Fate, Move, Moved};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -100,6 +100,8 @@ pub(super) struct Plan {
     write: Vec<(ClusterCompatReport, Arc<HostProfile>, Option<Event>)>,
     /// Reports of profiles that are gone.
     obsolete: Vec<Arc<ClusterCompatReport>>,
+    /// Reports that somebody else made, with the status that says so.
+    foreign: Vec<ClusterCompatReport>,
     /// Workloads by verdict, by profile; without those where there is nothing to count.
     pub(super) counts: BTreeMap<String, VerdictCounts>,
 }
@@ -132,12 +134,11 @@ pub(super) fn plan(facts: &Facts<'_>) -> Plan {
         let report = report(profile, status);
         plan.write.push((report, profile.clone(), notice));
     }
-    let obsolete = facts.current.iter().filter(|report| {
-        let ours =
-            report.labels().get(names::MANAGED_BY).map(String::as_str) == Some(names::HOSTFIT);
-        ours && !keep.contains(&report.name_any())
-    });
-    plan.obsolete = obsolete.cloned().collect();
+    let unwanted = facts.current.iter();
+    let unwanted = unwanted.filter(|report| !keep.contains(&report.name_any()));
+    let (ours, others): (Vec<_>, Vec<_>) = unwanted.cloned().partition(|it| is_ours(it));
+    plan.obsolete = ours;
+    plan.foreign = others.iter().filter_map(|it| foreign(it, facts)).collect();
     plan
 }
 
@@ -168,11 +169,13 @@ fn status(
     let name = profile.name_any();
     let baseline = profile.spec.baseline_name.as_ref();
     let not = |reason, message: String| (false, reason, message);
-    let no_facts = "its facts are missing or cannot be read: see the conditions of the profile";
     let landing = || facts.by_host.get(&name).cloned().unwrap_or_default();
     let none = Replaced::default();
     let (counted, replaced, (ready, reason, message)) = match (Class::of(profile), baseline) {
-        (None, _) => (None, None, not("NoFacts", no_facts.to_owned())),
+        (None, _) => {
+            let (reason, message) = no_facts(profile);
+            (None, None, not(reason, message))
+        }
         (Some(_), Some(baseline)) => match facts.fleet.host(&HostName(baseline.clone())) {
             Some(_) => {
                 let replaced = facts.replaced.get(&name).unwrap_or(&none);
@@ -180,11 +183,10 @@ fn status(
                 let ready = (true, "Planned", message);
                 (Some(replaced.workloads.clone()), Some(replaced), ready)
             }
-            None => (
-                None,
-                None,
-                not("NoBaseline", no_baseline(baseline, facts.fleet)),
-            ),
+            None => {
+                let (reason, message) = no_baseline(baseline, facts);
+                (None, None, not(reason, message))
+            }
         },
         (Some(class), None) if profile.spec.facts.is_some() && class.labels.is_none() => {
             let message = "nobody can land there: give it nodeLabels, or a baselineName that it would replace";
@@ -231,18 +233,86 @@ fn status(
     }
 }
 
-fn no_baseline(written: &str, fleet: &Fleet) -> String {
-    let names: Vec<_> = fleet
+/// Why the facts of a profile are none.
+fn no_facts(profile: &HostProfile) -> (&'static str, String) {
+    match profile.facts().map(HostFacts::try_from) {
+        Some(Err(error)) => (
+            "UnreadableFacts",
+            format!("nothing is counted until spec.facts of the HostProfile can be read: {error}"),
+        ),
+        None | Some(Ok(_)) => (
+            "NoFacts",
+            "nothing is counted: the HostProfile says of no fact what its nodes offer; write spec.facts there"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Why a baseline is none.
+fn no_baseline(written: &str, facts: &Facts<'_>) -> (&'static str, String) {
+    if facts.profiles.iter().any(|it| it.name_any() == written) {
+        let message = format!(
+            "nothing is counted: HostProfile {written}, which it could replace, has no facts that can be read"
+        );
+        return ("NoFactsOfBaseline", message);
+    }
+    let names: Vec<_> = facts
+        .fleet
         .hosts()
         .iter()
         .map(|host| host.name.0.as_str())
         .collect();
     let nearest = nearest(written, &names);
     let meant = nearest.map(|name| format!("; did you mean {name}?"));
-    format!(
+    let message = format!(
         "there is no HostProfile {written} that it could replace{}",
         meant.unwrap_or_default()
-    )
+    );
+    ("NoBaseline", message)
+}
+
+/// What is told of a report that somebody else made; nothing if that stands there already.
+fn foreign(report: &ClusterCompatReport, facts: &Facts<'_>) -> Option<ClusterCompatReport> {
+    let about = &report.spec.host_profile_name;
+    let (reason, message) = match facts.profiles.iter().any(|it| it.name_any() == *about) {
+        true => (
+            "HandMade",
+            format!(
+                "the operator makes the report on HostProfile {about} itself, with its name: delete this one"
+            ),
+        ),
+        false => (
+            "NoProfile",
+            format!(
+                "there is no HostProfile {about}: make one, and the operator makes its report; delete this one"
+            ),
+        ),
+    };
+    let ready = Wanted {
+        type_: names::READY,
+        status: Status::False,
+        reason,
+        message,
+    };
+    let before = report.status.as_ref();
+    let conditions = before.map(|before| before.conditions.as_slice());
+    let status = ClusterCompatReportStatus {
+        conditions: condition::merge(
+            conditions.unwrap_or_default(),
+            &[ready],
+            report.metadata.generation,
+            facts.now,
+        ),
+        ..ClusterCompatReportStatus::default()
+    };
+    (before != Some(&status)).then(|| ClusterCompatReport {
+        status: Some(status),
+        ..report.clone()
+    })
+}
+
+fn is_ours(report: &ClusterCompatReport) -> bool {
+    report.labels().get(names::MANAGED_BY).map(String::as_str) == Some(names::HOSTFIT)
 }
 
 /// One Event when more would break than before.
@@ -300,6 +370,11 @@ impl Plan {
                     warn!(report = report.name_any(), %error, "report on a profile not written");
                     failed = Some(error);
                 }
+            }
+        }
+        for report in &self.foreign {
+            if let Err(error) = writer.cluster_report_status(report).await {
+                failed = Some(error);
             }
         }
         for report in &self.obsolete {

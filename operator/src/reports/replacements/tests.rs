@@ -37,6 +37,13 @@ fn profiles() -> Vec<Arc<HostProfile>> {
             "wrong",
             json!({"facts": {"kernel": "new"}, "baselineName": "old"}),
         ),
+        profile(
+            "bare",
+            json!({"nodeLabels": {"pool": "later"}}),
+            Value::Null,
+        ),
+        declared("empty", json!({"facts": {}, "baselineName": "old"})),
+        declared("on-bare", json!({"baselineName": "bare"})),
     ]
 }
 
@@ -148,12 +155,18 @@ fn each_profile_has_a_report_that_says_what_was_counted_or_why_nothing() {
         "plan Some(\"1 1 3 1\") new 2 True Planned",
         "astray None new 0 False NoBaseline",
         "nowhere None new 0 False NowhereToLand",
-        "wrong None new 0 False NoFacts",
+        "wrong None new 0 False UnreadableFacts",
+        "bare None new 0 False NoFacts",
+        "empty None new 0 False NoFacts",
+        "on-bare None new 0 False NoFactsOfBaseline",
     ];
     assert_eq!(shown, expected);
     let astray = plan.write[3].0.status.as_ref().unwrap();
     let message = "there is no HostProfile odl that it could replace; did you mean old?";
     assert_eq!(astray.conditions[0].message, message);
+    let wrong = plan.write[5].0.status.as_ref().unwrap();
+    let message = "nothing is counted until spec.facts of the HostProfile can be read: facts.kernel is \"new\"";
+    assert!(wrong.conditions[0].message.starts_with(message));
     let counted: Vec<_> = plan.counts.keys().map(String::as_str).collect();
     assert_eq!(counted, ["old", "plan", "pool"]);
     let report = &plan.write[2].0;
@@ -236,10 +249,32 @@ fn a_report_goes_with_its_profile() {
     current[1].metadata.owner_references = None;
     current[3].metadata.name = Some("foreign".to_owned());
     current[3].metadata.labels = None;
+    // Somebody made it by hand, before the operator could.
+    current[4].metadata.labels = None;
+    current[4].metadata.owner_references = None;
+    let mut of_nothing = ClusterCompatReport::clone(&current[4]);
+    of_nothing.metadata.name = Some("of-nothing".to_owned());
+    of_nothing.spec.host_profile_name = "nothing".to_owned();
+    current.push(of_nothing);
     let current: Vec<_> = current.into_iter().map(Arc::new).collect();
     let plan = planned(0, &current, NOW);
     let obsolete: Vec<_> = plan.obsolete.iter().map(|it| it.name_any()).collect();
     assert_eq!(obsolete, ["gone", "pool"]);
     let written: Vec<_> = plan.write.iter().map(|(it, ..)| it.name_any()).collect();
     assert_eq!(written, ["old", "astray"]);
+    let told = |plan: &Plan| {
+        let told = plan.foreign.iter().map(|it| {
+            let ready = &it.status.as_ref().unwrap().conditions[0];
+            format!("{} {} {}", it.name_any(), ready.status, ready.reason)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let expected = [
+        "foreign False HandMade",
+        "nowhere False HandMade",
+        "of-nothing False NoProfile",
+    ];
+    assert_eq!(told(&plan), expected);
+    let current: Vec<_> = plan.foreign.into_iter().map(Arc::new).collect();
+    assert_eq!(told(&planned(0, &current, NOW)), [""; 0]);
 }
