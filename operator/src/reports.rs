@@ -11,6 +11,7 @@ use hostfit_crds::runtime_class::runtime_classes as runtime_classes_of;
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::lineage::Catalog;
 use hostfit_registry::Platforms;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -127,8 +128,21 @@ impl Reports {
         else {
             return Ok(None);
         };
+        let now = jiff::Timestamp::now();
         let (read, errors) = Policies::read(matrices.clone(), policies);
         *policies = read;
+        // Before anything is judged and counted: who edits a matrix waits for this.
+        let unapplied = self.unapplied.borrow().clone();
+        let of_matrices = matrices::Facts {
+            matrices: &matrices,
+            policies,
+            errors: &errors,
+            unapplied: &unapplied,
+            namespaces: &namespaces,
+            counted: None,
+            now: &Time(now),
+        };
+        let followed = matrices::write(&self.writer, &of_matrices).await;
         let wanted: BTreeSet<_> = items
             .iter()
             .flat_map(|item| {
@@ -139,7 +153,6 @@ impl Reports {
             .collect();
         let images_due = self.images.want(wanted, Platforms::of(fleet.platforms()));
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
-        let now = jiff::Timestamp::now();
         let accepted = exceptions_of(of_people.iter().map(AsRef::as_ref));
         let replacements = replacements::replacements(&profiles, &fleet);
         let view = plan::View {
@@ -156,7 +169,7 @@ impl Reports {
             exceptions: &accepted,
             replacements: &replacements,
             today: hostfit_crds::date(now),
-            now: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
+            now: &Time(now),
         };
         let plan = plan::plan(&items, &reports, &view);
         let in_use = self.images.in_use(!plan.is_partial);
@@ -168,6 +181,7 @@ impl Reports {
         let written = self.write(&plan, &reports).await;
         // Right after the start, counts of half the workloads would look like good news.
         if plan.is_partial && self.started.elapsed() < WARM_UP {
+            followed?;
             return Ok(images_due);
         }
         let exceptions = exceptions::plan(&exceptions::Facts {
@@ -219,17 +233,14 @@ impl Reports {
         let said = exceptions.write(&self.writer, numbers_due, self.events);
         let said = said.await;
         if numbers_due {
-            let unapplied = self.unapplied.borrow().clone();
-            let facts = matrices::Facts {
-                matrices: &matrices,
-                policies,
-                errors: &errors,
-                unapplied: &unapplied,
+            let counted = matrices::Counted {
                 by_namespace: &plan.by_namespace,
-                namespaces: &namespaces,
                 profiles: fleet.hosts().len(),
                 exceptions: &exceptions.active(),
-                now: view.now,
+            };
+            let facts = matrices::Facts {
+                counted: Some(counted),
+                ..of_matrices
             };
             if matrices::write(&self.writer, &facts).await? {
                 *matrices_due = Instant::now() + MATRIX_PERIOD;
@@ -237,6 +248,7 @@ impl Reports {
         } else {
             due = Some(due.map_or(*matrices_due, |due| due.min(*matrices_due)));
         }
+        followed?;
         written?;
         said?;
         planned?;

@@ -27,27 +27,41 @@ pub(super) struct Facts<'a> {
     pub(super) policies: &'a Policies,
     pub(super) errors: &'a HashMap<String, MatrixError>,
     pub(super) unapplied: &'a Unapplied,
-    pub(super) by_namespace: &'a BTreeMap<String, VerdictCounts>,
     pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
+    /// What was counted. Without it the counters stay as they are: who edits a matrix is told at once what became of that.
+    pub(super) counted: Option<Counted<'a>>,
+    pub(super) now: &'a Time,
+}
+
+/// What the workloads, hosts and exceptions come to.
+#[derive(Clone, Copy)]
+pub(super) struct Counted<'a> {
+    pub(super) by_namespace: &'a BTreeMap<String, VerdictCounts>,
     pub(super) profiles: usize,
     /// Exceptions that accept something now, by namespace.
     pub(super) exceptions: &'a BTreeMap<String, usize>,
-    pub(super) now: &'a Time,
 }
 
 /// Writes the statuses that changed. Whether there was any.
 pub(super) async fn write(writer: &Writer, facts: &Facts<'_>) -> kube::Result<bool> {
-    let mut any = false;
-    for matrix in facts.matrices {
+    let changed = changed(facts);
+    for matrix in &changed {
+        writer.support_matrix_status(matrix).await?;
+    }
+    Ok(!changed.is_empty())
+}
+
+/// The matrices whose status is to be another one.
+fn changed(facts: &Facts<'_>) -> Vec<SupportMatrix> {
+    let changed = facts.matrices.iter().filter_map(|matrix| {
         let status = status(matrix, facts);
-        if matrix.status.as_ref() != Some(&status) {
+        (matrix.status.as_ref() != Some(&status)).then(|| {
             let mut wanted = SupportMatrix::new(&matrix.name_any(), matrix.spec.clone());
             wanted.status = Some(status);
-            writer.support_matrix_status(&wanted).await?;
-            any = true;
-        }
-    }
-    Ok(any)
+            wanted
+        })
+    });
+    changed.collect()
 }
 
 fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
@@ -97,40 +111,41 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
         });
     }
     conditions.extend(unheeded(matrix, facts));
-    let mut workloads = VerdictCounts::default();
-    let none = BTreeMap::new();
-    let selected = |namespace: &String| {
-        let labels = facts.namespaces.get(namespace);
-        matrix.selects(labels.unwrap_or(&none))
-    };
-    for (namespace, counts) in facts.by_namespace {
-        if selected(namespace) {
-            workloads.pass += counts.pass;
-            workloads.warn += counts.warn;
-            workloads.partial += counts.partial;
-            workloads.fail += counts.fail;
-            workloads.unknown += counts.unknown;
-        }
-    }
     let first = before.made_with().unwrap_or(RulesVersion::CURRENT);
-    let exceptions = facts.exceptions.iter();
-    let exceptions = exceptions.filter(|(namespace, _)| selected(namespace));
-    let status = SupportMatrixStatus {
-        active_exceptions: number(exceptions.map(|(_, count)| count).sum()),
+    let mut status = SupportMatrixStatus {
         observed_generation: matrix.metadata.generation,
         rules: number(rules),
         rules_version: Some(RULES_VERSION.to_owned()),
         first_rules_version: Some(first.to_string()),
-        workloads: Some(workloads),
-        host_profiles: number(facts.profiles),
-        last_change_time: before.last_change_time.clone(),
         conditions: condition::merge(
             &before.conditions,
             &conditions,
             matrix.metadata.generation,
             facts.now,
         ),
+        ..before.clone()
     };
+    if let Some(counted) = facts.counted {
+        let none = BTreeMap::new();
+        let selected = |namespace: &String| {
+            let labels = facts.namespaces.get(namespace);
+            matrix.selects(labels.unwrap_or(&none))
+        };
+        let workloads = status.workloads.insert(VerdictCounts::default());
+        for (namespace, counts) in counted.by_namespace {
+            if selected(namespace) {
+                workloads.pass += counts.pass;
+                workloads.warn += counts.warn;
+                workloads.partial += counts.partial;
+                workloads.fail += counts.fail;
+                workloads.unknown += counts.unknown;
+            }
+        }
+        let exceptions = counted.exceptions.iter();
+        let exceptions = exceptions.filter(|(namespace, _)| selected(namespace));
+        status.active_exceptions = number(exceptions.map(|(_, count)| count).sum());
+        status.host_profiles = number(counted.profiles);
+    }
     match status == before {
         true => status,
         false => SupportMatrixStatus {
@@ -180,3 +195,6 @@ fn unheeded(matrix: &SupportMatrix, facts: &Facts<'_>) -> Option<Wanted<'static>
         message: told.join("; "),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn matrix(generation: i64, spec: Value, status: Option<SupportMatrixStatus>) -> Arc<SupportMatrix> {
+    let object = json!({
+        "apiVersion": "hostfit.dev/v1alpha1", "kind": "SupportMatrix",
+        "metadata": {"name": "default", "generation": generation}, "spec": spec,
+    });
+    let mut matrix: SupportMatrix = serde_json::from_value(object).unwrap();
+    matrix.status = status;
+    Arc::new(matrix)
+}
+
+/// The status that is written of a matrix, given this many workloads that pass; nothing if it stays as it is.
+fn written(
+    matrix: Arc<SupportMatrix>,
+    last: &mut Policies,
+    passing: Option<i32>,
+) -> Option<SupportMatrixStatus> {
+    let (policies, errors) = Policies::read(vec![matrix.clone()], last);
+    *last = policies;
+    let counts = VerdictCounts {
+        pass: passing.unwrap_or_default(),
+        ..VerdictCounts::default()
+    };
+    let by_namespace = [("shop".to_owned(), counts)].into();
+    let counted = Counted {
+        by_namespace: &by_namespace,
+        profiles: 2,
+        exceptions: &BTreeMap::new(),
+    };
+    let facts = Facts {
+        matrices: &[matrix],
+        policies: last,
+        errors: &errors,
+        unapplied: &Unapplied::new(),
+        namespaces: &HashMap::new(),
+        counted: passing.map(|_| counted),
+        now: &Time(jiff::Timestamp::UNIX_EPOCH),
+    };
+    changed(&facts).pop()?.status
+}
+
+/// What stands in the status: the generation, the workloads that pass, and each condition.
+fn shown(status: &SupportMatrixStatus) -> (Option<i64>, Option<i32>, Vec<String>) {
+    let conditions = status.conditions.iter();
+    let conditions = conditions.map(|it| format!("{} {} {}", it.type_, it.status, it.reason));
+    let pass = status.workloads.as_ref().map(|it| it.pass);
+    (status.observed_generation, pass, conditions.collect())
+}
+
+#[test]
+fn an_edit_is_followed_at_once_and_its_counters_later() {
+    let mut last = Policies::default();
+    let good =
+        json!({"rules": [{"name": "mine", "image": {"distro": "rhel"}, "verdict": "Unsupported"}]});
+    let bad = json!({"rules": [{"name": "mine", "image": {"distroo": "rhel"}, "verdict": "Unsupported"}]});
+    let new = written(matrix(1, good.clone(), None), &mut last, None).unwrap();
+    let loaded = vec!["Ready True RulesLoaded".to_owned()];
+    assert_eq!(shown(&new), (Some(1), None, loaded.clone()));
+    let counted = written(matrix(1, good.clone(), Some(new)), &mut last, Some(7)).unwrap();
+    assert_eq!(shown(&counted), (Some(1), Some(7), loaded.clone()));
+    let same = matrix(1, good.clone(), Some(counted.clone()));
+    assert_eq!(written(same, &mut last, None), None);
+
+    // Nothing is counted again between these two edits.
+    let broken = written(matrix(2, bad, Some(counted)), &mut last, None).unwrap();
+    let unreadable = vec!["Ready False UnreadableRow".to_owned()];
+    assert_eq!(shown(&broken), (Some(2), Some(7), unreadable));
+    let mended = written(matrix(3, good, Some(broken)), &mut last, None).unwrap();
+    assert_eq!(shown(&mended), (Some(3), Some(7), loaded));
+}
