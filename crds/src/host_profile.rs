@@ -126,7 +126,7 @@ pub struct HostProfileStatus {
     /// Verdicts of the workloads that may land here, on hosts of this class alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workloads: Option<VerdictCounts>,
-    /// Ready: the facts are read and used.
+    /// Ready: the facts are read and used. NameUnique: only if nodes would have the name of a declared profile, and have another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,

@@ -79,6 +79,8 @@ pub const COMPLETE: &str = "Complete";
 /// Condition of a CompatException: it is over within days.
 pub const EXPIRING: &str = "Expiring";
 
+/// Condition of a declared HostProfile: no node would have its name.
+pub const NAME_UNIQUE: &str = "NameUnique";
 /// Condition of a NodeProfile: every fact that rules may ask for is known.
 pub const FACTS_COMPLETE: &str = "FactsComplete";
 /// Condition of a NodeProfile: no two sources tell different things.

@@ -13,7 +13,7 @@ use hostfit_crds::{HostFacts, HostProfile, NodeProfile, NodeProfileStatus, names
 use hostfit_engine::host;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use crate::apply::{Writer, Written};
 use crate::world::World;
 
+mod declared;
 mod profiles;
 
 /// Between two looks: changes that come together are taken together.
@@ -146,16 +147,28 @@ async fn once(
     for profile in &profiles {
         let name = profile.name_any();
         let written = if !profile.is_ours() {
-            let mut status = declared_status(profile, of(counts, &name));
+            let mut status = declared::status(profile, of(counts, &name), &plan);
             // Where nobody can land and nothing is replaced, there is nothing to count: zero would look like good news.
             if counts.as_ref().is_some_and(|it| !it.contains_key(&name)) {
                 status.workloads = None;
             }
-            write_status(writer, &name, Some(profile), status).await
+            let notice = declared::notice(profile.status.as_ref(), &status);
+            let written = write_status(writer, &name, Some(profile), status).await;
+            if let (Ok(Written::Done), Some(event)) = (&written, notice) {
+                writer.event(&event, &profile.object_ref(&())).await;
+            }
+            written
         } else if plan.profiles.contains_key(&name) {
             Ok(Written::Done)
         } else {
-            info!(profile = name, "no node is of this class any more");
+            match declared::copied(profile) {
+                None => info!(profile = name, "no node is of this class any more"),
+                Some(event) => {
+                    let why = event.note.as_deref();
+                    warn!(profile = name, why, "a copy of an observed profile");
+                    writer.event(&event, &profile.object_ref(&())).await;
+                }
+            }
             writer.delete_host_profile(profile).await
         };
         keep(&name, written);
@@ -280,38 +293,7 @@ fn observed_status(
             .iter()
             .map(|fact| fact.name().to_owned())
             .collect(),
-        ..summary(current, &wanted.facts, Some(facts), counts, &condition)
-    }
-}
-
-fn declared_status(profile: &Arc<HostProfile>, counts: Option<VerdictCounts>) -> HostProfileStatus {
-    let stated = profile.spec.facts.as_ref();
-    // What stood in the status before was never observed of a node.
-    let declared = stated.and_then(|_| profile.facts());
-    let (facts, reason, message) = match declared.map(host::HostFacts::try_from) {
-        None => (
-            None,
-            "NoFacts",
-            "declare spec.facts: without facts nothing can be judged".to_owned(),
-        ),
-        Some(Ok(facts)) => (
-            Some(facts),
-            "Declared",
-            "facts are declared in spec.facts".to_owned(),
-        ),
-        Some(Err(error)) => (None, "UnreadableFacts", error.to_string()),
-    };
-    let condition = Wanted {
-        type_: names::READY,
-        status: facts.is_some().into(),
-        reason,
-        message,
-    };
-    let facts = facts.unwrap_or_default();
-    HostProfileStatus {
-        origin: Some(Origin::Declared),
-        observed_generation: profile.metadata.generation,
-        ..summary(Some(profile), &facts, declared.cloned(), counts, &condition)
+        ..summary(current, &wanted.facts, Some(facts), counts, &[condition])
     }
 }
 
@@ -320,7 +302,7 @@ fn summary(
     facts: &host::HostFacts,
     wire: Option<HostFacts>,
     counts: Option<VerdictCounts>,
-    condition: &Wanted<'_>,
+    wanted: &[Wanted<'_>],
 ) -> HostProfileStatus {
     let before = current.and_then(|current| current.status.as_ref());
     let conditions = before
@@ -336,7 +318,7 @@ fn summary(
         workloads: counts.or_else(|| before.and_then(|before| before.workloads.clone())),
         conditions: condition::merge(
             conditions,
-            std::slice::from_ref(condition),
+            wanted,
             generation,
             &Time(jiff::Timestamp::now()),
         ),
