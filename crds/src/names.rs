@@ -71,6 +71,8 @@ pub const INSPECTED: &str = "Inspected";
 pub const DEFAULTS_APPLIED: &str = "DefaultsApplied";
 /// Condition of a SupportMatrix: every namespace has the mode that its label asks for.
 pub const NAMESPACE_LABELS_HEEDED: &str = "NamespaceLabelsHeeded";
+/// Condition of a SupportMatrix: nodes carry the labels that pods are steered by.
+pub const STEERING_POSSIBLE: &str = "SteeringPossible";
 /// Condition of a CompatReport: every host fits.
 pub const COMPATIBLE: &str = "Compatible";
 /// Condition of a CompatReport: nothing is unknown.

@@ -210,6 +210,7 @@ impl Leader {
             using,
             unapplied,
             metrics,
+            label_nodes: args.label_nodes,
             events: args.events,
             started: tokio::time::Instant::now(),
         };

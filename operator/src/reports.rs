@@ -59,6 +59,8 @@ pub(crate) struct Reports {
     pub(crate) using: watch::Sender<InUse>,
     pub(crate) unapplied: watch::Receiver<Unapplied>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether nodes are labelled.
+    pub(crate) label_nodes: bool,
     /// Whether verdicts that change are told as Events, too.
     pub(crate) events: bool,
     pub(crate) started: Instant,
@@ -139,6 +141,7 @@ impl Reports {
             errors: &errors,
             unapplied: &unapplied,
             namespaces: &namespaces,
+            label_nodes: self.label_nodes,
             counted: None,
             now: &Time(now),
         };

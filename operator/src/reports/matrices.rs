@@ -28,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) errors: &'a HashMap<String, MatrixError>,
     pub(super) unapplied: &'a Unapplied,
     pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
+    /// Whether the operator labels nodes, by which pods are steered.
+    pub(super) label_nodes: bool,
     /// What was counted. Without it the counters stay as they are: who edits a matrix is told at once what became of that.
     pub(super) counted: Option<Counted<'a>>,
     pub(super) now: &'a Time,
@@ -111,6 +113,16 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
         });
     }
     conditions.extend(unheeded(matrix, facts));
+    if matrix.spec.steer && !facts.label_nodes {
+        conditions.push(Wanted {
+            type_: names::STEERING_POSSIBLE,
+            status: Status::False,
+            reason: "NodesNotLabelled",
+            message: "spec.steer keeps pods away from nothing: it rests on the labels of nodes, and the operator does not write \
+                      them; set facts.labelNodes=true in the chart's values, or steer: false"
+                .to_owned(),
+        });
+    }
     let first = before.made_with().unwrap_or(RulesVersion::CURRENT);
     let mut status = SupportMatrixStatus {
         observed_generation: matrix.metadata.generation,

@@ -36,6 +36,7 @@ fn written(
         errors: &errors,
         unapplied: &Unapplied::new(),
         namespaces: &HashMap::new(),
+        label_nodes: false,
         counted: passing.map(|_| counted),
         now: &Time(jiff::Timestamp::UNIX_EPOCH),
     };
@@ -70,4 +71,18 @@ fn an_edit_is_followed_at_once_and_its_counters_later() {
     assert_eq!(shown(&broken), (Some(2), Some(7), unreadable));
     let mended = written(matrix(3, good, Some(broken)), &mut last, None).unwrap();
     assert_eq!(shown(&mended), (Some(3), Some(7), loaded));
+}
+
+#[test]
+fn steering_without_labels_is_told() {
+    let mut last = Policies::default();
+    let steering = written(matrix(1, json!({"steer": true}), None), &mut last, None).unwrap();
+    let expected = [
+        "Ready True RulesLoaded",
+        "SteeringPossible False NodesNotLabelled",
+    ];
+    assert_eq!(shown(&steering).2, expected);
+    let ended = matrix(2, json!({}), Some(steering));
+    let ended = written(ended, &mut last, None).unwrap();
+    assert_eq!(shown(&ended).2, ["Ready True RulesLoaded"]);
 }
