@@ -32,6 +32,7 @@ use crate::{Condition, HostFacts, bounds, names};
     printcolumn = r#"{"name":"Runtime","type":"string","jsonPath":".status.facts.runtime","priority":1}"#,
     printcolumn = r#"{"name":"GPU-Driver","type":"string","jsonPath":".status.facts.nvidiaDriver","priority":1}"#,
     printcolumn = r#"{"name":"Baseline","type":"string","jsonPath":".spec.baselineName","priority":1}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the facts are read and used","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

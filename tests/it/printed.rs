@@ -316,7 +316,7 @@ fn columns_are_those_of_the_design() {
         (
             "HostProfile",
             "ORIGIN NODES OS KERNEL FAIL",
-            "CGROUP CPU RUNTIME GPU-DRIVER BASELINE",
+            "CGROUP CPU RUNTIME GPU-DRIVER BASELINE READY",
         ),
         // Its time is that of the last change: a time of the last look would be a write each time.
         (
