@@ -33,7 +33,10 @@ use crate::Condition;
 pub struct BaseImageSpec {
     /// Registry and repository, without tag or digest: registry.access.redhat.com/ubi9/ubi.
     #[schemars(length(min = 1, max = 255))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "repository is immutable: create another BaseImage"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [
+        {"rule": "self == oldSelf", "message": "repository is immutable: create another BaseImage"},
+        {"rule": "!self.contains('@') && !self.matches(':[^/]*$')", "message": "write it without tag or digest, as in registry.example/base/java: the tags to follow stand in spec.tags"}
+    ]))]
     pub repository: String,
     /// Tags to follow. * stands for any characters and ? for one: of what matches, the newest are followed, 32 tags in all.
     #[schemars(

@@ -99,6 +99,7 @@ async fn look(
 ) -> kube::Result<bool> {
     let credentials = secrets.current();
     let deadline = Instant::now() + PATIENCE;
+    let repository = plan::no_repository(&base.spec.repository);
     let reference = |tag: &str| format!("{}:{tag}", base.spec.repository).parse::<ImageRef>();
     let (patterns, exact): (Vec<_>, Vec<_>) = base
         .spec
@@ -106,9 +107,10 @@ async fn look(
         .iter()
         .cloned()
         .partition(|tag| tags::is_pattern(tag));
-    let chosen = match patterns.is_empty() {
-        true => Chosen::exactly(exact),
-        false => {
+    let chosen = match (&repository, patterns.is_empty()) {
+        (Some(_), _) => Chosen::default(),
+        (None, true) => Chosen::exactly(exact),
+        (None, false) => {
             let listed = match reference("latest") {
                 Ok(any) => {
                     let listed = registry.tags(&any, &credentials, deadline).await;
@@ -141,6 +143,7 @@ async fn look(
     let looked = Looked {
         platforms: platforms.clone(),
         tags: futures::future::join_all(read).await,
+        repository,
         problems: chosen.problems,
         notes: chosen.notes,
     };

@@ -5,6 +5,7 @@ use hostfit_crds::condition::{self, Wanted};
 use hostfit_crds::{BaseImage, names};
 use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Fact, Strength};
+use hostfit_engine::finding::plain;
 use hostfit_engine::image::{ImageRef, ImageRefError, PlatformFacts};
 use hostfit_engine::lineage::Catalog;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -26,6 +27,8 @@ pub(super) struct Looked {
     /// What was to be read.
     pub(super) platforms: Platforms,
     pub(super) tags: Vec<Tag>,
+    /// What is wrong with its repository; then nothing was asked.
+    pub(super) repository: Option<String>,
     /// What could not be told of its patterns.
     pub(super) problems: Vec<String>,
     /// What is left out on purpose.
@@ -42,7 +45,8 @@ pub(super) struct Plan {
 /// them still run.
 pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
     let before = base.status.clone().unwrap_or_default();
-    let mut problems = looked.problems.clone();
+    let mut problems: Vec<_> = looked.repository.iter().cloned().collect();
+    problems.extend_from_slice(&looked.problems);
     let mut current: Vec<Chain> = Vec::new();
     for tag in &looked.tags {
         for chain in chains(tag, &looked.platforms, now) {
@@ -75,7 +79,11 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
     let condition = Wanted {
         type_: names::READY,
         status: complete.into(),
-        reason: if complete { "Followed" } else { "NotRead" },
+        reason: match (&looked.repository, complete) {
+            (Some(_), _) => "NoRepository",
+            (None, true) => "Followed",
+            (None, false) => "NotRead",
+        },
         message: match complete {
             true if looked.notes.is_empty() => "every tag is followed".to_owned(),
             true => looked.notes.join("; "),
@@ -97,6 +105,35 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
             ),
         },
         complete,
+    }
+}
+
+/// Why a repository cannot be one, and what to do: it cannot be changed any more.
+pub(super) fn no_repository(repository: &str) -> Option<String> {
+    let end = "a repository cannot be changed: make another BaseImage, and delete this one";
+    let (name, digest) = match repository.split_once('@') {
+        Some((name, _)) => (name, true),
+        None => (repository, false),
+    };
+    let (bare, tag) = match name.rsplit_once(':') {
+        Some((bare, tag)) if !tag.contains('/') => (bare, Some(tag)),
+        _ => (name, None),
+    };
+    let shown = plain(repository, 255);
+    match (tag, digest) {
+        (Some(tag), _) => Some(format!(
+            "spec.repository {shown} holds a tag: write {}, and {} in spec.tags; {end}",
+            plain(bare, 255),
+            plain(tag, 128)
+        )),
+        (None, true) => Some(format!(
+            "spec.repository {shown} holds a digest: write {}, and the tags to follow in spec.tags; {end}",
+            plain(bare, 255)
+        )),
+        (None, false) => {
+            let error = format!("{repository}:latest").parse::<ImageRef>().err()?;
+            Some(format!("spec.repository {shown}: {error}; write it as in registry.example/base/java; {end}"))
+        }
     }
 }
 
@@ -210,6 +247,7 @@ mod tests {
             tags: tags.into(),
             problems: Vec::new(),
             notes: Vec::new(),
+            repository: None,
         };
         super::plan(base, &looked, now)
     }
@@ -290,6 +328,36 @@ mod tests {
             .collect::<String>();
         assert!(message.starts_with("tag 1: linux/arm64: "), "{message}");
         assert!(!message.contains("s390x"), "{message}");
+    }
+
+    #[track_caller]
+    fn check_repository(repository: &str, expected: Option<&str>) {
+        let end = "; a repository cannot be changed: make another BaseImage, and delete this one";
+        let expected = expected.map(|told| format!("spec.repository {repository}{told}{end}"));
+        assert_eq!(no_repository(repository), expected);
+    }
+
+    #[test]
+    fn what_is_no_repository_says_what_to_write() {
+        for good in ["debian", "a.example:5000/base/java", "a.example/base"] {
+            check_repository(good, None);
+        }
+        let digest = format!("a.example/base@sha256:{}", "d".repeat(64));
+        check_repository(
+            "a.example:5000/base:9.4",
+            Some(" holds a tag: write a.example:5000/base, and 9.4 in spec.tags"),
+        );
+        check_repository(
+            &digest,
+            Some(" holds a digest: write a.example/base, and the tags to follow in spec.tags"),
+        );
+        check_repository(
+            "a.example/Base",
+            Some(
+                ": the repository in the image reference is not a valid lower-case name; \
+                 write it as in registry.example/base/java",
+            ),
+        );
     }
 
     #[test]
