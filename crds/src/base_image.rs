@@ -27,6 +27,7 @@ use crate::Condition;
     printcolumn = r#"{"name":"Chains","type":"integer","jsonPath":".status.chainCount","description":"Known chains of layers"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether every tag could be read"}"#,
     printcolumn = r#"{"name":"Tags","type":"string","jsonPath":".spec.tags","priority":1}"#,
+    printcolumn = r#"{"name":"Agree","type":"string","jsonPath":".status.conditions[?(@.type==\"FactsAgree\")].status","description":"Whether spec.facts and the base itself say the same","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -84,7 +85,7 @@ pub struct BaseImageStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub chains_omitted: i32,
-    /// Ready: every tag could be read.
+    /// Ready: every tag could be read. FactsAgree: what the base itself tells does not contradict spec.facts, if there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub conditions: Vec<Condition>,

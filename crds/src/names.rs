@@ -85,7 +85,7 @@ pub const EXPIRING: &str = "Expiring";
 pub const NAME_UNIQUE: &str = "NameUnique";
 /// Condition of a NodeProfile: every fact that rules may ask for is known.
 pub const FACTS_COMPLETE: &str = "FactsComplete";
-/// Condition of a NodeProfile: no two sources tell different things.
+/// Condition of a NodeProfile or a BaseImage: no two sources tell different things.
 pub const FACTS_AGREE: &str = "FactsAgree";
 
 /// Annotation of a mirror pod: the kubelet runs it whether it is admitted or not.

@@ -190,7 +190,7 @@ fn is_more_exact(this: &Distribution, other: &Distribution) -> bool {
 }
 
 /// Two distributions contradict unless one is the other, told more exactly.
-fn contradicts(one: &Distribution, other: &Distribution) -> bool {
+pub fn contradicts(one: &Distribution, other: &Distribution) -> bool {
     if one.id() != other.id() {
         return true;
     }

@@ -336,7 +336,7 @@ fn columns_are_those_of_the_design() {
             "STATE MATCHES EXPIRES",
             "READY CODES REASON",
         ),
-        ("BaseImage", "REPOSITORY CHAINS READY", "TAGS"),
+        ("BaseImage", "REPOSITORY CHAINS READY", "TAGS AGREE"),
     ] {
         let mut columns = columns(kind);
         assert_eq!(columns.pop().unwrap().title, "AGE", "{kind}");

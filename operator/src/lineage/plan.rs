@@ -7,7 +7,7 @@ use hostfit_engine::distribution::Distribution;
 use hostfit_engine::fact::{Fact, Strength};
 use hostfit_engine::finding::plain;
 use hostfit_engine::image::{ImageRef, ImageRefError, PlatformFacts};
-use hostfit_engine::lineage::Catalog;
+use hostfit_engine::lineage::{Catalog, contradicts};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use hostfit_registry::{Platforms, SharedFacts};
@@ -90,6 +90,10 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
             false => problems.join("; "),
         },
     };
+    let conditions: Vec<_> = [condition]
+        .into_iter()
+        .chain(agreeing(base, &known))
+        .collect();
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     Plan {
         status: BaseImageStatus {
@@ -99,13 +103,47 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
             chains_omitted: count(omitted),
             conditions: condition::merge(
                 &before.conditions,
-                &[condition],
+                &conditions,
                 base.metadata.generation,
                 now,
             ),
         },
         complete,
     }
+}
+
+/// Whether what people state of the base contradicts what it tells itself. Their word counts: if it is wrong, all that
+/// stands on the base is judged wrongly.
+fn agreeing(base: &BaseImage, chains: &[Chain]) -> Option<Wanted<'static>> {
+    let facts = base.spec.facts.as_ref()?;
+    let stated = Distribution::new(&facts.distro, &facts.distro_version);
+    let mut differing = chains.iter().filter_map(|chain| {
+        let version = chain.distro_version.as_deref().unwrap_or_default();
+        let own = Distribution::new(chain.distro.as_deref()?, version);
+        (!chain.distro_guessed && contradicts(&stated, &own)).then_some((chain, own))
+    });
+    let first = differing.next();
+    let more = match differing.count() {
+        0 => String::new(),
+        1 => ", and 1 more chain differs".to_owned(),
+        more => format!(", and {more} more chains differ"),
+    };
+    Some(Wanted {
+        type_: names::FACTS_AGREE,
+        status: first.is_none().into(),
+        reason: if first.is_none() {
+            "Agree"
+        } else {
+            "BaseDiffers"
+        },
+        message: match first {
+            None => "the base itself tells nothing else than spec.facts".to_owned(),
+            Some((Chain { tag, platform, .. }, own)) => format!(
+                "spec.facts says {stated}, but tag {tag} ({platform}) is {own} by its own labels, files or layers{more}; \
+                 spec.facts counts for all that stands on it: correct it if it is wrong"
+            ),
+        },
+    })
 }
 
 /// Why a repository cannot be one, and what to do: it cannot be changed any more.
@@ -132,7 +170,9 @@ pub(super) fn no_repository(repository: &str) -> Option<String> {
         )),
         (None, false) => {
             let error = format!("{repository}:latest").parse::<ImageRef>().err()?;
-            Some(format!("spec.repository {shown}: {error}; write it as in registry.example/base/java; {end}"))
+            Some(format!(
+                "spec.repository {shown}: {error}; write it as in registry.example/base/java; {end}"
+            ))
         }
     }
 }
@@ -212,7 +252,7 @@ fn chains(tag: &Tag, platforms: &Platforms, now: &Time) -> Vec<Result<Chain, Str
 mod tests {
     use std::sync::Arc;
 
-    use hostfit_crds::base_image::BaseImageSpec;
+    use hostfit_crds::base_image::{BaseFacts, BaseImageSpec};
     use hostfit_engine::fact::{Evidence, Gap};
     use hostfit_engine::image::{Contents, ImageFacts, Platform};
 
@@ -328,6 +368,55 @@ mod tests {
             .collect::<String>();
         assert!(message.starts_with("tag 1: linux/arm64: "), "{message}");
         assert!(!message.contains("s390x"), "{message}");
+    }
+
+    /// Of a base that this is stated of, whose own label says ubi9.
+    #[track_caller]
+    fn check_facts(distro: &str, distro_version: &str, expected: &str) {
+        let mut base = base(None);
+        base.spec.facts = Some(BaseFacts {
+            distro: distro.to_owned(),
+            distro_version: distro_version.to_owned(),
+        });
+        let of_ubi9 = |chain| match known(chain) {
+            Fact::Known(mut contents, evidence) => {
+                let label = (
+                    "com.redhat.component".to_owned(),
+                    "ubi9-container".to_owned(),
+                );
+                contents.labels.extend([label]);
+                Fact::Known(contents, evidence)
+            }
+            unknown => unknown,
+        };
+        let tags = [
+            tag("1", amd64(of_ubi9(1))),
+            tag("2", amd64(of_ubi9(2))),
+            // Only its name tells: a guess contradicts nobody.
+            tag("3.19", amd64(known(3))),
+        ];
+        let status = plan(&base, tags, &time(1)).status;
+        let mut said = status
+            .conditions
+            .iter()
+            .map(|it| format!("{} {} {}", it.status, it.reason, it.message));
+        assert_eq!(said.next_back().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn facts_that_contradict_the_base_are_told() {
+        let agree = "True Agree the base itself tells nothing else than spec.facts";
+        check_facts("rhel", "9", agree);
+        check_facts("rhel", "9.4", agree);
+        check_facts("rhel", "", agree);
+        check_facts(
+            "debian",
+            "12",
+            "False BaseDiffers spec.facts says debian 12, but tag 1 (linux/amd64) is rhel 9 by its own labels, files or layers, \
+             and 1 more chain differs; spec.facts counts for all that stands on it: correct it if it is wrong",
+        );
+        let without = plan(&base(None), [tag("1", amd64(known(1)))], &time(1)).status;
+        assert_eq!(without.conditions.len(), 1);
     }
 
     #[track_caller]

@@ -34,6 +34,7 @@ check "an unknown verdict is refused by the API server" fails_with 'Unsupported 
 matrix '{"rules": []}'
 eventually 20 "the matrix is ready again" matrix_says "$RULES rules loaded"
 
+report_on() { [ "$(kubectl get ccompat "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].reason}')" = "$2" ]; }
 profile_says() { kubectl get hprof "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}' | grep -qF "$2"; }
 kubectl apply -f - >/dev/null <<'Y'
 apiVersion: hostfit.dev/v1alpha1
@@ -52,8 +53,25 @@ metadata: {name: rhel10-later}
 spec: {nodeLabels: {pool: later}, facts: {os: rhel, osVersion: "9.4", kernel: 5.14.0-427.el9_4.x86_64, architecture: amd64}}
 Y
 eventually 20 "a profile without facts says so" profile_says no-facts "declare spec.facts"
+eventually 20 "its report says so, too" report_on no-facts NoFacts
 eventually 20 "a fact that cannot be read is named" profile_says odd-kernel 'facts.kernel is "new"'
 eventually 20 "a declared profile counts" pod_is later shop/web:1 later "$REGISTRY/shop/web:1" Pass
+
+# What a person does with the profile of nodes, and with a repository.
+base_with() { kubectl apply -f - <<<"{apiVersion: hostfit.dev/v1alpha1, kind: BaseImage, metadata: {name: bad}, spec: {repository: '$1', tags: ['1']}}"; }
+check "a repository with a tag is refused by the API server" fails_with "without tag or digest" base_with "$REGISTRY/shop/web:1"
+check "a repository with a digest is refused as well" fails_with "without tag or digest" base_with "a.example/web@sha256:$(printf 'd%.0s' {1..64})"
+condition_says() { kubectl get "$1" "$2" -o jsonpath="{.status.conditions[?(@.type==\"$3\")].message}" | grep -qF "$4"; }
+events_say() { kubectl get events -A --field-selector "reason=$1" -o name | grep -q .; }
+kubectl get hprof rhel94-k514 -o json | jq 'del(.metadata.resourceVersion)' | kubectl apply -f - >/dev/null 2>&1
+sleep 2
+check "an observed profile that is applied as it is stays observed" [ "$(kubectl get hprof rhel94-k514 -o jsonpath='{.status.origin}')" = Observed ]
+kubectl get hprof rhel94-k514 -o json | jq '.metadata = {name: "a-copy", labels: .metadata.labels}' | kubectl apply -f - >/dev/null
+eventually 20 "a copy of it declares nothing, and an Event says so" events_say NothingDeclared
+kubectl patch hprof rhel94-k514 --type=merge -p '{"spec": {"facts": {"os": "rhel", "osVersion": "9.4"}}}' >/dev/null
+eventually 20 "who declares it is told what became of its nodes" condition_says hprof rhel94-k514 NameUnique "have HostProfile rhel94-k514-2 instead"
+kubectl delete hprof rhel94-k514 rhel94-k514-2 >/dev/null
+eventually 20 "the nodes have their name again" node_label_is pool=rhel9 hostfit.dev/host-profile rhel94-k514
 
 # A node that tells nothing, and one that tells nonsense.
 kubectl apply -f - >/dev/null <<'Y'
