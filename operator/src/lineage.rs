@@ -18,9 +18,11 @@ use crate::world::World;
 
 mod plan;
 mod tags;
+mod told;
 
 use plan::Looked;
 use tags::Chosen;
+use told::Told;
 
 /// How long the registry may take for all tags of one base, their list included.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -43,6 +45,7 @@ pub(crate) async fn run(
 ) {
     let mut changes = world.bases_changed.subscribe();
     let mut due: Due = HashMap::new();
+    let mut told = Told::default();
     loop {
         let next = due.values().map(|(_, at)| *at).min();
         let wait = next.unwrap_or_else(|| Instant::now() + refresh);
@@ -55,7 +58,9 @@ pub(crate) async fn run(
         };
         // Every manifest counts against a public registry's quota: only what can run here is read.
         let platforms = Platforms::of(fleet.platforms());
-        due.retain(|name, _| bases.iter().any(|base| base.name_any() == *name));
+        let is_there = |name: &str| bases.iter().any(|base| base.name_any() == name);
+        due.retain(|name, _| is_there(name));
+        told.retain(is_there);
         let now = Instant::now();
         let pending: Vec<_> = bases
             .into_iter()
@@ -72,9 +77,18 @@ pub(crate) async fn run(
             .map(|base| look(base, &writer, &registry, &secrets, &platforms));
         let outcomes = futures::future::join_all(looks).await;
         for (base, outcome) in pending.iter().zip(outcomes) {
+            if let Ok(problem) = &outcome {
+                let (name, problem) = (base.name_any(), problem.as_deref());
+                if told.is_news(&name, problem, Instant::now()) {
+                    warn!(
+                        base = name,
+                        problem, "a base image cannot be followed; trying again each minute"
+                    );
+                }
+            }
             let pause = match outcome {
-                Ok(true) => refresh,
-                Ok(false) => RETRY.min(refresh),
+                Ok(None) => refresh,
+                Ok(Some(_)) => RETRY.min(refresh),
                 Err(error) => {
                     warn!(base = base.name_any(), %error, "status not written; trying again");
                     RETRY_WRITE
@@ -89,14 +103,14 @@ pub(crate) async fn run(
     }
 }
 
-/// Reads every tag of one base and writes what changed. Whether all of them could be read.
+/// Reads every tag of one base and writes what changed. What kept it from reading all of them, if anything did.
 async fn look(
     base: &Arc<BaseImage>,
     writer: &Writer,
     registry: &Registry,
     secrets: &PullSecrets,
     platforms: &Platforms,
-) -> kube::Result<bool> {
+) -> kube::Result<Option<String>> {
     let credentials = secrets.current();
     let deadline = Instant::now() + PATIENCE;
     let repository = plan::no_repository(&base.spec.repository);
@@ -148,11 +162,11 @@ async fn look(
         notes: chosen.notes,
     };
     let plan = plan::plan(base, &looked, &Time(jiff::Timestamp::now()));
-    let complete = plan.complete;
+    let problem = plan.problem;
     if base.status.as_ref() != Some(&plan.status) {
         let mut wanted = BaseImage::new(&base.name_any(), base.spec.clone());
         wanted.status = Some(plan.status);
         writer.base_image_status(&wanted).await?;
     }
-    Ok(complete)
+    Ok(problem)
 }

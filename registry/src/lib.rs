@@ -37,6 +37,7 @@ mod retry_after;
 mod settings;
 mod stats;
 mod tags;
+mod told;
 mod transport;
 
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub use crate::pod::{Named, PodCredentials};
 pub use crate::pull_secrets::PullSecrets;
 pub use crate::settings::Settings;
 pub use crate::stats::Stats;
+use crate::told::{Question, Told};
 use crate::transport::{Budget, Transport};
 
 /// What is known of an image, shared by all who asked for it.
@@ -104,6 +106,7 @@ struct Inner {
     flights: Flights,
     layers: Option<Layers>,
     stats: Arc<Stats>,
+    told: Told,
 }
 
 impl Registry {
@@ -141,6 +144,7 @@ impl Registry {
             // As many as with one registry: what waits for one takes nothing from the other tenants.
             flights: Flights::new(config.flights, config.per_host.max(1)),
             stats,
+            told: Told::default(),
             config,
         })))
     }
@@ -226,6 +230,7 @@ impl Registry {
         };
         match fetched {
             Ok(fetched) => {
+                inner.told.over(Question::Layers, image);
                 let known = inner.cache.learn(image, &fetched.digest, fetched.known);
                 let is_whole = !fetched.has_gaps && known.covers(platforms, Depth::Files);
                 Inspection {
@@ -236,10 +241,11 @@ impl Registry {
                     whole: is_whole.then(|| known.inspected()).flatten(),
                 }
             }
-            Err(failure) => {
-                tracing::info!(%image, %failure, "layers of an image not read");
-                Inspection::of(Fact::Unknown(failure.gap(image.registry())))
-            }
+            Err(failure) => Inspection::of(Fact::Unknown(inner.told.failed(
+                Question::Layers,
+                image,
+                &failure,
+            ))),
         }
     }
 
@@ -270,17 +276,17 @@ impl Registry {
         if !self.0.config.allows(registry) {
             return Err(not_allowed(registry));
         }
-        let told = match self
+        let listed = match self
             .0
             .session(image, credentials, None, Depth::Config, deadline)
         {
             Ok(session) => tags::tags(&session).await,
             Err(failure) => Err(failure),
         };
-        told.map_err(|failure| {
-            tracing::info!(repository = image.name(), %failure, "tags not listed");
-            failure.gap(registry)
-        })
+        let told = &self.0.told;
+        listed
+            .inspect(|_| told.over(Question::Tags, image))
+            .map_err(|failure| told.failed(Question::Tags, image, &failure))
     }
 
     /// Counters since the start.
@@ -345,7 +351,6 @@ impl Inner {
         credentials: Credentials,
         exchanges: Option<Arc<Semaphore>>,
     ) -> SharedFacts {
-        let registry = key.image.registry();
         let deadline = Instant::now() + self.config.image_deadline;
         let depth = Depth::Config;
         let fetched = match self.session(&key.image, &credentials, exchanges, depth, deadline) {
@@ -356,6 +361,7 @@ impl Inner {
         };
         match fetched {
             Ok(fetched) => {
+                self.told.over(Question::Image, &key.image);
                 let known = self.cache.learn(&key.image, &fetched.digest, fetched.known);
                 if fetched.is_late {
                     // Who asks next may have more luck.
@@ -369,8 +375,7 @@ impl Inner {
                 fetched.fact
             }
             Err(failure) => {
-                tracing::info!(image = %key.image, %failure, "image not read");
-                let gap = failure.gap(registry);
+                let gap = self.told.failed(Question::Image, &key.image, &failure);
                 let fact = Arc::new(Fact::Unknown(gap));
                 let ttl = match failure {
                     Failure::RateLimited(pause) => Some(pause),

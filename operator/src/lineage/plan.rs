@@ -38,7 +38,8 @@ pub(super) struct Looked {
 /// What to write.
 pub(super) struct Plan {
     pub(super) status: BaseImageStatus,
-    pub(super) complete: bool,
+    /// What kept the base from being followed, if anything did.
+    pub(super) problem: Option<String>,
 }
 
 /// What the tags lead to now comes first; chains of moved tags stay while there is room, because images that stand on
@@ -108,7 +109,7 @@ pub(super) fn plan(base: &BaseImage, looked: &Looked, now: &Time) -> Plan {
                 now,
             ),
         },
-        complete,
+        problem: (!complete).then(|| problems.join("; ")),
     }
 }
 
@@ -358,7 +359,7 @@ mod tests {
             ("s390x".to_owned(), Fact::Unknown(Gap::NotFetchedInTime)),
         ];
         let plan = plan(&base(None), [tag("1", platforms)], &time(1));
-        assert!(!plan.complete);
+        assert!(plan.problem.is_some());
         assert_eq!(plan.status.chain_count, 1);
         let message = plan
             .status
@@ -453,7 +454,7 @@ mod tests {
     fn a_platform_whose_time_ran_out_is_told() {
         let late = Fact::Unknown(Gap::NotFetchedInTime);
         let plan = plan(&base(None), [tag("1", amd64(late))], &time(1));
-        assert!(!plan.complete);
+        assert!(plan.problem.is_some());
     }
 
     #[test]
