@@ -114,7 +114,8 @@ eventually 30 "a node whose clock is ahead" ahead
 well_again
 
 say "  10 two releases"
-helm install fit-two charts/hostfit -n elsewhere --create-namespace --wait --timeout 90s "${VALUES[@]}" --set crds.install=false --take-ownership >/dev/null
+helm install fit-two charts/hostfit -n elsewhere --create-namespace --wait --timeout 90s "${VALUES[@]}" --set crds.install=false --take-ownership >"$SCRATCH/notes"
+check "Helm's notes tell of the other release" grep -qF "ANOTHER RELEASE IS HERE: hostfit (namespace hostfit)." "$SCRATCH/notes"
 check "two releases" told Problem two-releases "elsewhere/fit-two"
 helm uninstall fit-two -n elsewhere --wait --timeout 60s >/dev/null
 kubectl delete namespace elsewhere --wait=false >/dev/null
