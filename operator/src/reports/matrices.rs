@@ -104,12 +104,20 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
             },
         },
     }];
-    if let Some(why) = facts.unapplied.get(&name) {
+    let unapplied = facts.unapplied.get(&name);
+    let unapplied = unapplied.map(|why| (why.reason(), why.to_string()));
+    // Right after a start the defaults may not have been tried yet: what the leader before told stays until all is counted.
+    let told = before.conditions.iter();
+    let mut told = told.filter(|it| facts.counted.is_none() && it.type_ == names::DEFAULTS_APPLIED);
+    let told = told
+        .next()
+        .map(|it| (it.reason.as_str(), it.message.clone()));
+    if let Some((reason, message)) = unapplied.or(told) {
         conditions.push(Wanted {
             type_: names::DEFAULTS_APPLIED,
             status: Status::False,
-            reason: why.reason(),
-            message: why.to_string(),
+            reason,
+            message,
         });
     }
     conditions.extend(unheeded(matrix, facts));

@@ -1,3 +1,4 @@
+use hostfit_crds::Condition;
 use serde_json::{Value, json};
 
 use super::*;
@@ -71,6 +72,28 @@ fn an_edit_is_followed_at_once_and_its_counters_later() {
     assert_eq!(shown(&broken), (Some(2), Some(7), unreadable));
     let mended = written(matrix(3, good, Some(broken)), &mut last, None).unwrap();
     assert_eq!(shown(&mended), (Some(3), Some(7), loaded));
+}
+
+#[test]
+fn what_the_leader_before_told_of_defaults_stays_until_they_are_tried() {
+    let before = SupportMatrixStatus {
+        conditions: vec![Condition {
+            type_: names::DEFAULTS_APPLIED.to_owned(),
+            status: "False".to_owned(),
+            reason: "Conflict".to_owned(),
+            message: "people changed what the chart sets".to_owned(),
+            last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+            observed_generation: Some(1),
+        }],
+        ..SupportMatrixStatus::default()
+    };
+    let status = |passing| {
+        let matrix = matrix(1, json!({}), Some(before.clone()));
+        shown(&written(matrix, &mut Policies::default(), passing).unwrap()).2
+    };
+    let kept = ["Ready True RulesLoaded", "DefaultsApplied False Conflict"];
+    assert_eq!(status(None), kept);
+    assert_eq!(status(Some(7)), ["Ready True RulesLoaded"]);
 }
 
 #[test]
