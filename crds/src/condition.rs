@@ -1,5 +1,6 @@
 //! Conditions, as the API conventions have them.
 
+use hostfit_engine::finding::cut;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,7 @@ pub fn merge(
             type_: wanted.type_.to_owned(),
             status: status.to_owned(),
             reason: wanted.reason.to_owned(),
-            message: wanted.message.chars().take(1024).collect(),
+            message: cut(wanted.message.clone(), 1024),
             last_transition_time: time.clone(),
             observed_generation: generation,
         }

@@ -293,18 +293,38 @@ impl Finding {
 }
 
 /// Text for people, without what terminals, logs and browsers obey: control characters and marks that turn the
-/// direction of writing. At most `max` characters; a longer one ends in `…`.
+/// direction of writing. At most `max` characters; a longer one is [`cut`].
 pub fn plain(text: &str, max: usize) -> String {
     let harmless = |c: &char| {
         !c.is_control()
             && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let mut kept: String = text.chars().filter(harmless).take(max + 1).collect();
-    if kept.chars().count() > max {
-        kept = kept.chars().take(max.saturating_sub(1)).collect();
-        kept.push('…');
+    cut(text.chars().filter(harmless).take(max + 1).collect(), max)
+}
+
+/// The longest word that is left out whole. Of a longer one, such as a reference, the beginning says more than nothing.
+const WORD: usize = 40;
+
+/// At most `max` characters of a text: as many whole words as fit, and `…`. Half a date would be another date.
+pub fn cut(text: String, max: usize) -> String {
+    let at = |count| text.char_indices().nth(count).map(|(at, _)| at);
+    if at(max).is_none() {
+        return text;
     }
-    kept
+    let end = at(max.saturating_sub(1)).unwrap_or_default();
+    let (kept, left) = text.split_at_checked(end).unwrap_or_default();
+    let of_number = |it: char| it.is_ascii_digit() || ".:-".contains(it);
+    let whole = match kept.rsplit_once(char::is_whitespace) {
+        _ if left.starts_with(char::is_whitespace) => kept,
+        Some((words, word)) if word.chars().count() <= WORD => words,
+        _ if left.starts_with(of_number) => kept.trim_end_matches(of_number),
+        _ => kept,
+    };
+    let whole = whole.trim_end_matches(|it: char| it.is_whitespace() || "(,;:".contains(it));
+    match whole.is_empty() {
+        true => format!("{kept}…"),
+        false => format!("{whole}…"),
+    }
 }
 
 /// The name with the fewest edits, if they are few and leave most of what was written.
@@ -332,6 +352,35 @@ pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_long_ends_in_a_whole_word() {
+        let check = |text: &str, max, expected: &str| {
+            let shown = plain(text, max);
+            assert_eq!(shown, expected);
+            assert!(shown.chars().count() <= max, "{shown}");
+        };
+        let ended = "stands on debian 10, past its end of support (2024-06-30)";
+        check(ended, 57, ended);
+        for max in 45..=56 {
+            check(ended, max, "stands on debian 10, past its end of support…");
+        }
+        check(ended, 44, "stands on debian 10, past its end of…");
+        check(ended, 22, "stands on debian 10…");
+        check(ended, 20, "stands on debian…");
+        // Nothing but a long word, and one at the end: its beginning stays, and no number of it is cut.
+        let reference = "registry.example/shop/search-2024-06-30@sha256:0123456789";
+        check(reference, 36, "registry.example/shop/search…");
+        check(
+            &format!("image {reference}"),
+            51,
+            "image registry.example/shop/search-2024-06-30@sha…",
+        );
+        check("rhel94-k514", 9, "rhel94-k…");
+        check("20240630", 5, "2024…");
+        check("Grüße\u{202e}\n an alle", 8, "Grüße…");
+        check("Grüße\u{202e}\n an", 8, "Grüße an");
+    }
 
     #[test]
     fn what_no_node_can_be_selected_by_is_said_in_other_words() {

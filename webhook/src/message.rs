@@ -3,7 +3,7 @@
 //! Subject → fact of the image → fact of the host → fix → code. Every warning makes sense alone.
 
 use hostfit_crds::policies::Unheeded;
-use hostfit_engine::finding::{CellVerdict, Code, plain};
+use hostfit_engine::finding::{CellVerdict, Code, cut, plain};
 use hostfit_engine::landing::Fleet;
 use hostfit_engine::policy::Refusal;
 use hostfit_engine::verdict::{Judgement, Reason, Verdict};
@@ -62,14 +62,14 @@ pub(crate) fn warnings(reasons: &[Reason], already_ran: bool, about: &About<'_>)
         .len()
         .saturating_sub(WARNINGS - usize::from(already_ran));
     if more > 0 {
-        let where_ = match about.report {
-            Some(report) => format!(": kubectl describe compat -n {} {report}", about.namespace),
-            None => String::new(),
-        };
-        lines.push(plain(
-            &format!("hostfit: {more} more findings{where_}"),
-            WARNING,
-        ));
+        let says = format!("hostfit: {more} more findings");
+        let command = about.report.map(|report| {
+            let namespace = about.namespace;
+            format!("{says}: kubectl describe compat -n {namespace} {report}")
+        });
+        // Half a command is none.
+        let whole = command.filter(|it| it.chars().count() <= WARNING);
+        lines.push(plain(&whole.unwrap_or(says), WARNING));
     }
     lines
 }
@@ -91,8 +91,16 @@ fn warning(reason: &Reason, about: &About<'_>) -> String {
 
 /// A warning and its code, which stays whatever has to go.
 fn coded(text: &str, code: Code) -> String {
-    let room = WARNING - 8;
-    format!("{}. {code}", plain(text, room).trim_end_matches('.'))
+    format!("{} {code}", sentence(text, WARNING - 6))
+}
+
+/// A sentence with its full stop, or what is left of it.
+fn sentence(text: &str, max: usize) -> String {
+    let text = plain(text, max - 1);
+    match text.ends_with('…') {
+        true => text,
+        false => format!("{}.", text.trim_end_matches('.')),
+    }
 }
 
 /// The message of what is refused.
@@ -146,8 +154,7 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
     };
     // Where to read on stays, whatever has to go.
     let room = DENIAL.saturating_sub(read_on.chars().count() + 1);
-    let reasons: String = lines.join("\n").chars().take(room).collect();
-    format!("{reasons}\n{read_on}")
+    format!("{}\n{read_on}", cut(lines.join("\n"), room))
 }
 
 fn denied(reason: &Reason, about: &About<'_>) -> [String; 2] {
@@ -158,8 +165,8 @@ fn denied(reason: &Reason, about: &About<'_>) -> [String; 2] {
         None => image,
     };
     [
-        format!("  {}.", plain(&text, LINE)),
-        format!("        fix: {}.", plain(&finding.fix, LINE)),
+        format!("  {}", sentence(&text, LINE)),
+        format!("        fix: {}", sentence(&finding.fix, LINE)),
     ]
 }
 

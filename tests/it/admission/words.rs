@@ -206,6 +206,35 @@ async fn rows_of_the_matrix_and_names_of_hosts_cannot_harm_a_terminal() {
 }
 
 #[tokio::test]
+async fn however_long_names_are_no_date_is_cut() {
+    let stand = stand().await;
+    let old = stand.image("old:1");
+    let (mut whole, mut cut) = (0, 0);
+    for length in 1..=63 {
+        let mut long = pod(&old);
+        long["spec"]["containers"][0]["name"] = json!("c".repeat(length));
+        let answer = stand.validate(create(long)).await;
+        let [warning] = &answer.warnings[..] else {
+            panic!("{answer:?}");
+        };
+        match warning.strip_suffix("… HF501") {
+            None => {
+                whole += 1;
+                let ends = "stands on debian 10, past its end of support (2022-09-10). HF501";
+                assert!(warning.ends_with(ends), "{warning}");
+            }
+            Some(words) => {
+                cut += 1;
+                let last = words.rsplit(' ').next().unwrap();
+                let mut words = "stands on debian 10 past its end of support".split(' ');
+                assert!(words.any(|word| word == last), "{warning}");
+            }
+        }
+    }
+    assert!(whole > 10 && cut > 10, "{whole} whole, {cut} cut");
+}
+
+#[tokio::test]
 async fn labels_of_images_cannot_harm_a_terminal() {
     let stand = stand().await;
     let label = prop_oneof![
