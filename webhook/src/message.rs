@@ -128,7 +128,12 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
     let reasons: Vec<_> = std::iter::once(&refusal.worst)
         .chain(&refusal.others)
         .collect();
-    let mut lines = vec![plain(&first, LINE)];
+    // Events show this line alone.
+    let mut lines = vec![format!(
+        "{} {}",
+        plain(&first, LINE),
+        listed(&codes(reasons.iter().copied()))
+    )];
     for reason in reasons.iter().take(DENIED) {
         lines.extend(denied(reason, about));
     }
@@ -155,6 +160,28 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
     // Where to read on stays, whatever has to go.
     let room = DENIAL.saturating_sub(read_on.chars().count() + 1);
     format!("{}\n{read_on}", cut(lines.join("\n"), room))
+}
+
+/// The codes of findings, each once, worst first.
+pub(crate) fn codes<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> Vec<&'static str> {
+    let mut codes: Vec<_> = Vec::new();
+    for reason in reasons {
+        let code = reason.finding.code.as_str();
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    codes
+}
+
+/// `HF401`, `HF110, HF502, HF503 and 2 more`.
+fn listed(codes: &[&str]) -> String {
+    match codes.split_at_checked(DENIED) {
+        Some((first, more)) if !more.is_empty() => {
+            format!("{} and {} more", first.join(", "), more.len())
+        }
+        _ => codes.join(", "),
+    }
 }
 
 fn denied(reason: &Reason, about: &About<'_>) -> [String; 2] {

@@ -132,25 +132,13 @@ pub(crate) fn operations(judged: &Judged, annotate: bool) -> Vec<Operation> {
     } = judged.judgement.as_ref();
     let wanted = patch::wanted(&patch::Said {
         verdict: verdict.as_str(),
-        codes: &codes(reasons),
-        excepted: &codes(excepted.iter().map(|it| &it.reason)),
+        codes: &message::codes(reasons).join(","),
+        excepted: &message::codes(excepted.iter().map(|it| &it.reason)).join(","),
         report: metadata.report(judged.kind),
         steering: judged.steering.clone(),
     });
     let annotations = patch::annotations(metadata.annotations.as_ref(), &wanted);
     annotations.into_iter().chain(affinity).collect()
-}
-
-/// The codes of the findings, each once, worst first.
-fn codes<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> String {
-    let mut codes: Vec<_> = Vec::new();
-    for reason in reasons {
-        let code = reason.finding.code.as_str();
-        if !codes.contains(&code) {
-            codes.push(code);
-        }
-    }
-    codes.join(",")
 }
 
 /// The answer of /validate: warnings, or a refusal.

@@ -75,7 +75,7 @@ async fn a_pod_for_a_newer_driver_than_there_is_refused() {
     let answer = stand.validate(request).await;
     assert_eq!(
         answer.denial(),
-        "pod ml/trainer-x7k2p does not fit the one host profile that it may land on.\n  \
+        "pod ml/trainer-x7k2p does not fit the one host profile that it may land on. HF401\n  \
          HF401 container train demands cuda>=12.8 of the NVIDIA driver; ubuntu2204-gpu535 (2 nodes) has driver 535.183.1, CUDA up to 12.2.\n        \
          fix: use an image for an older CUDA, or nodes with a newer driver.\n  \
          more: kubectl describe compat -n ml job-trainer  |  https://hostfit.dev/c/HF401"

@@ -199,7 +199,7 @@ async fn a_refusal_says_what_why_and_what_to_do_to_people_and_programs() {
     let answer = stand.validate(create(owned)).await;
     assert_eq!(
         answer.denial(),
-        "pod shop/web fits none of the 2 host profiles that it may land on.\n  \
+        "pod shop/web fits none of the 2 host profiles that it may land on. HF110\n  \
          HF110 container web is built for linux/arm64; el9 (2 nodes) is linux/amd64.\n        \
          fix: build the image for linux/amd64 too, or select nodes with kubernetes.io/arch=arm64.\n  \
          HF110 container web is built for linux/arm64; frame (1 node) is linux/s390x.\n        \
@@ -311,7 +311,8 @@ async fn where_all_hosts_must_fit_it_does_not_matter_what_is_not_known_of_others
     assert_eq!(judged, "Unknown HF110,HF904: refused HF110");
     let answer = stand.validate(create(pod)).await;
     let denial = answer.denial();
-    let expected = "pod shop/web does not fit all of the 2 host profiles that it may land on.";
+    let expected =
+        "pod shop/web does not fit all of the 2 host profiles that it may land on. HF110\n";
     assert!(denial.starts_with(expected), "{denial}");
 }
 

@@ -44,8 +44,9 @@ async fn a_template_is_answered_for_as_its_pods_would_be() {
         let answer = stand.validate(create(&bad)).await;
         assert_eq!(answer.summary(), "refused HF110", "{kind}");
         let first = answer.denial().lines().next().unwrap();
-        let expected =
-            format!("{kind} shop/search does not fit the one host profile that it may land on.");
+        let expected = format!(
+            "{kind} shop/search does not fit the one host profile that it may land on. HF110"
+        );
         assert_eq!(first, expected);
         let field = format!("{}.containers[web].image", path[1..].replace('/', "."));
         assert_eq!(answer.status["details"]["causes"][0]["field"], field);

@@ -235,6 +235,42 @@ async fn however_long_names_are_no_date_is_cut() {
 }
 
 #[tokio::test]
+async fn the_first_line_of_a_refusal_names_its_codes() {
+    let setup = Setup::ordinary(json!({
+        "mode": "Enforce", "rulePacks": ["recommended", "eol", "strict"],
+        "unknownPolicy": {"imageUnreadable": "Deny"},
+    }));
+    let stand = setup.await.ready().await;
+    let old = Image::default().label("org.opencontainers.image.base.name", "debian:10");
+    stand.registry.push("old", "1", &old);
+    stand
+        .registry
+        .push("bad", "1", &Image::of("linux", "arm64"));
+    let first = async |images: &[&str]| {
+        let container = |(index, image): (usize, &&str)| json!({"name": format!("c{index}"), "image": stand.image(image)});
+        let mut pod = pod("x");
+        pod["spec"]["containers"] = images.iter().enumerate().map(container).collect();
+        let answer = stand.validate(create(pod)).await;
+        answer
+            .denial()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let does_not = "pod shop/web does not fit the one host profile that it may land on.";
+    assert_eq!(first(&["bad:1"]).await, format!("{does_not} HF110"));
+    assert_eq!(
+        first(&["bad:1", "bad:1", "old:1"]).await,
+        format!("{does_not} HF110, HF501")
+    );
+    assert_eq!(
+        first(&["absent:1"]).await,
+        "it could not be told whether pod shop/web fits, and the policy refuses that. HF906"
+    );
+}
+
+#[tokio::test]
 async fn labels_of_images_cannot_harm_a_terminal() {
     let stand = stand().await;
     let label = prop_oneof![
