@@ -162,7 +162,7 @@ fn what_is_broken_is_told_with_what_to_do() {
         "Service hostfit/hostfit-webhook has no address",
         "no CA bundle in webhook configuration hostfit",
         "failurePolicy Ignore",
-        "there is no SupportMatrix: hostfit only reports",
+        "there is no SupportMatrix: nothing is refused or warned of, hostfit only reports",
         "kubectl -n hostfit rollout restart deploy/hostfit-operator",
         "in namespace shop nothing was said: there is no SupportMatrix",
         "1 of 1 BaseImages could not be read (ubi9: tag latest: no answer)",

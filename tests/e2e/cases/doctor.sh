@@ -123,7 +123,7 @@ well_again
 
 say "  11 no SupportMatrix"
 kubectl delete supportmatrix default >/dev/null
-check "no SupportMatrix" told Problem matrices "there is no SupportMatrix"
+check "no SupportMatrix" told Warning matrices "there is no SupportMatrix"
 kubectl rollout restart deployment/hostfit-operator -n hostfit >/dev/null
 kubectl rollout status deployment/hostfit-operator -n hostfit --timeout 60s >/dev/null
 well_again

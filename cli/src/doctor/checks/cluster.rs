@@ -309,9 +309,9 @@ fn matrices(read: &Read, group: &mut Group) {
         Err(why) => return group.unseen("matrices", "SupportMatrices", why),
     };
     if matrices.is_empty() && !is_absent(read) {
-        group.problem(
+        group.warning(
             "matrices",
-            "there is no SupportMatrix: hostfit only reports, and says nothing at admission",
+            "there is no SupportMatrix: nothing is refused or warned of, hostfit only reports",
             format!(
                 "the operator makes that of the chart when it starts, unless matrix.create=false: {}; or apply your own",
                 restart(read)
