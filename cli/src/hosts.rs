@@ -139,7 +139,7 @@ fn built_in(name: &str) -> anyhow::Result<Host> {
 
 /// HostProfiles of a file: one, several documents, or a list. Read strictly: a field that nobody reads is an error.
 fn of_text(text: &str, path: &str) -> anyhow::Result<Vec<Host>> {
-    let documents = documents(text)?;
+    let documents = documents(text, 0)?;
     let mut profiles = Vec::new();
     for document in documents {
         match document {

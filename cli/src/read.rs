@@ -210,14 +210,16 @@ impl Asked {
     }
 }
 
-/// The documents of a text in YAML or JSON.
+/// The documents of a text in YAML or JSON that stands after so many lines of another.
 ///
 /// # Errors
 ///
 /// It says where it is none, and shows the place.
-pub(crate) fn documents(text: &str) -> anyhow::Result<Vec<Value>> {
+pub(crate) fn documents(text: &str, before: usize) -> anyhow::Result<Vec<Value>> {
     serde_saphyr::from_multiple(text).map_err(|error| {
-        let error = error.to_string();
+        let line_offset = u64::try_from(before).unwrap_or_default();
+        let options = serde_saphyr::render_options! { line_offset: line_offset };
+        let error = error.render_with_options(options);
         let error = error.strip_prefix("error: ").unwrap_or(&error);
         anyhow!("it is no YAML: {}", error.trim_end())
     })

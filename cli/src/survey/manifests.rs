@@ -13,8 +13,10 @@ use serde_json::Value;
 
 use super::Declared;
 use crate::document::NotJudged;
-use crate::read::documents;
 use crate::target::near_kind;
+use documents::each_document;
+
+mod documents;
 
 /// Longest file that is read, in bytes: manifests are written by people.
 const LONGEST: u64 = 32 << 20;
@@ -125,23 +127,10 @@ pub(crate) fn folder(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 impl Read {
     fn take(&mut self, text: &str, file: &str, namespace: Option<&str>) {
-        let documents = match documents(text) {
-            Ok(documents) => documents,
-            Err(error) => {
-                let why = match is_template(text) {
-                    true => template(),
-                    false => error.to_string(),
-                };
-                self.broken.push(not_judged(file, why));
-                return;
-            }
-        };
-        for (index, document) in documents.into_iter().enumerate() {
-            if let Err(error) = self.document(document, file, namespace) {
-                let why = match index {
-                    0 => format!("{error:#}"),
-                    _ => format!("document {}: {error:#}", index + 1),
-                };
+        for (place, document) in each_document(text) {
+            let taken = document.and_then(|it| self.document(it, file, namespace));
+            if let Err(error) = taken {
+                let why = format!("{place}{error:#}");
                 self.broken.push(not_judged(file, why));
             }
         }
@@ -331,9 +320,4 @@ fn template() -> String {
         "Helm's templating is left in it: render it first (helm template CHART | {} check -f - --host …)",
         crate::program()
     )
-}
-
-/// Whether a text that is no YAML looks like a template of Helm.
-fn is_template(text: &str) -> bool {
-    text.contains("{{") && text.contains("}}")
 }

@@ -118,6 +118,39 @@ fn of_a_thousand_files_ten_broken_ones_are_named_and_the_rest_judged() {
 }
 
 #[test]
+fn a_broken_document_does_not_hide_those_around_it() {
+    let folder = Folder::new("documents");
+    let all = [
+        deployment("before"),
+        deployment("t").replace("name: t,", "name: {{ .Release.Name }},"),
+        deployment("between"),
+        deployment("b").replace("kind: Deployment\n", "kind: [\n"),
+        // A mark that is none, and one with words behind it.
+        "data: |\n  ---\n".to_owned(),
+        deployment("after"),
+    ];
+    let text = format!("# of a release\n---\n{}", all.join("--- # next\n"));
+    fs::write(folder.0.join("all.yaml"), text).unwrap();
+    let says = [
+        "3 workloads,",
+        "error: all.yaml: document 2 (line 7): Helm's templating is left in it",
+        "error: all.yaml: document 4 (line 17): it is no YAML: line ",
+        "\n19 | kind: [\n",
+    ];
+    let command = arguments(&["check", "-f", "all.yaml"]);
+    let out = check(&folder, &command, 2, &says);
+    for name in ["before", "between", "after"] {
+        assert!(out.contains(&format!("shop/deploy/{name} ")), "{out}");
+    }
+    check(
+        &folder,
+        &[&command[..], &["--keep-going"]].concat(),
+        0,
+        &says,
+    );
+}
+
+#[test]
 fn manifests_come_by_a_pipe_as_well() {
     let folder = Folder::new("pipe");
     let mut child = Command::new(env!("CARGO_BIN_EXE_hostfit"))
