@@ -8,7 +8,7 @@ use clap::builder::FalseyValueParser;
 use hostfit_crds::compat_exception::{CompatException, CompatExceptionSpec};
 use hostfit_crds::item::Item;
 use hostfit_crds::{Selector, names};
-use hostfit_engine::finding::{Code, nearest};
+use hostfit_engine::finding::{Code, nearest, plain};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +28,9 @@ use crate::workloads::Place;
 
 /// Characters of a reason that the API server takes.
 pub(crate) const REASON: std::ops::RangeInclusive<usize> = 10..=500;
+
+/// Characters of what an API server says.
+const WHY: usize = 600;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -76,11 +79,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
     let survey = args.place.survey(common, &targets).await?;
     let exceptions = exceptions(&survey, &codes, until, &args)?;
     if args.apply {
-        for exception in &exceptions {
-            let made = apply(exception, common).await?;
-            say!("{made}");
-        }
-        return Ok(Exit::Fine);
+        return apply_all(&exceptions, common).await;
     }
     out::write(format_args!("{}", written(format, &exceptions)?));
     Ok(Exit::Fine)
@@ -272,29 +271,68 @@ fn exception(item: &Item, codes: &[&Code], until: Timestamp, args: &Args) -> Com
     exception
 }
 
-/// Makes the exception, or changes the one that this command made before.
-async fn apply(exception: &CompatException, common: &Common) -> anyhow::Result<String> {
+/// Makes each, whatever becomes of the others: what cannot be made is named.
+async fn apply_all(exceptions: &[CompatException], common: &Common) -> Result<Exit, Trouble> {
     if common.cluster.snapshot.is_some() {
-        bail!("--apply needs a cluster: a snapshot is not changed");
+        return Err(anyhow!("--apply needs a cluster: a snapshot is not changed").into());
     }
     let cluster = Cluster::open(&common.cluster).await?;
+    let mut exit = Exit::Fine;
+    for exception in exceptions {
+        match apply(exception, &cluster).await? {
+            Ok(made) => say!("{made}"),
+            Err(why) => {
+                eprintln!("error: {why}");
+                exit = Exit::Trouble;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Makes the exception, or changes the one that this command made before; or says why it is not made.
+///
+/// # Errors
+///
+/// If the cluster cannot be asked: it cannot be asked for the next one either.
+async fn apply(
+    exception: &CompatException,
+    cluster: &Cluster,
+) -> anyhow::Result<Result<String, String>> {
     let (name, namespace) = (&exception.metadata.name, &exception.metadata.namespace);
     let name = name.as_deref().unwrap_or_default();
     let namespace = namespace.as_deref().unwrap_or_default();
     let api: Api<CompatException> = Api::namespaced(cluster.client.clone(), namespace);
     let params = PatchParams::apply(names::CLI_MANAGER);
     let place = format!("compatexception.hostfit.dev/{name} in {namespace}");
-    match cluster
-        .ask(api.patch(name, &params, &Patch::Apply(exception)))
-        .await
-    {
-        Ok(_) => Ok(format!("{place} applied")),
-        Err(Refusal::Forbidden(why)) => bail!("{place} is not made: {why}; give it to whoever may"),
-        Err(Refusal::Absent) => bail!(
-            "{place} is not made: the cluster has no CompatExceptions; install hostfit, or print it without --apply"
+    let patch = Patch::Apply(exception);
+    let call = async {
+        match api.patch(name, &params, &patch).await {
+            Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => Ok(Err(status)),
+            answer => answer.map(Ok),
+        }
+    };
+    let why = match cluster.ask(call).await {
+        Ok(Ok(_)) => return Ok(Ok(format!("{place} applied"))),
+        Ok(Err(status)) if status.code == 409 => format!(
+            "somebody else wrote it ({}); change it where it was written, or delete it first",
+            status.message
         ),
-        Err(Refusal::Trouble(error)) => Err(error),
-    }
+        Ok(Err(status)) => format!(
+            "the API server does not take it ({}); print it without --apply, and correct it",
+            status.message
+        ),
+        Err(Refusal::Forbidden(why)) => {
+            format!("{why}; print it without --apply, and give it to whoever may")
+        }
+        Err(Refusal::Absent) => {
+            "the cluster has no CompatExceptions; install hostfit, or print it without --apply"
+                .to_owned()
+        }
+        Err(Refusal::Trouble(error)) => return Err(error),
+    };
+    let why = plain(&why, WHY);
+    Ok(Err(format!("{place} is not made: {why}")))
 }
 
 #[cfg(test)]

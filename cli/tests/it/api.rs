@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -20,6 +20,8 @@ pub(crate) struct Api {
     pub(crate) objects: BTreeMap<String, Vec<Value>>,
     /// Plurals of kinds that may not be read.
     pub(crate) forbidden: BTreeSet<&'static str>,
+    /// Objects that may not be written, by name: with which code and words.
+    pub(crate) refused: BTreeMap<&'static str, (u16, &'static str)>,
     /// The token that callers must show.
     pub(crate) token: Option<&'static str>,
 }
@@ -163,23 +165,29 @@ impl Api {
             read.read_line(&mut request)
                 .ok()
                 .filter(|length| *length > 0)?;
-            let mut token = None;
+            let (mut token, mut length) = (None, 0);
             loop {
                 let mut header = String::new();
                 read.read_line(&mut header).ok()?;
                 if header.trim().is_empty() {
                     break;
                 }
-                if let Some((name, value)) = header.split_once(':')
-                    && name.eq_ignore_ascii_case("authorization")
-                {
-                    token = value.trim().strip_prefix("Bearer ").map(str::to_owned);
+                let (name, value) = header.split_once(':')?;
+                match name.to_lowercase().as_str() {
+                    "authorization" => {
+                        token = value.trim().strip_prefix("Bearer ").map(str::to_owned);
+                    }
+                    "content-length" => length = value.trim().parse().ok()?,
+                    _ => {}
                 }
             }
+            let mut sent = vec![0; length];
+            read.read_exact(&mut sent).ok()?;
             let path = request.split(' ').nth(1)?.to_owned();
             log.lock().unwrap().push(path.clone());
             let (code, body) = match self.token.is_some_and(|it| token.as_deref() != Some(it)) {
                 true => status(401, "Unauthorized"),
+                false if request.starts_with("PATCH ") => self.write(&sent),
                 false => self.answer(&path),
             };
             let body = body.to_string();
@@ -189,6 +197,20 @@ impl Api {
             );
             write.write_all(head.as_bytes()).ok()?;
             write.write_all(body.as_bytes()).ok()?;
+        }
+    }
+
+    /// What becomes of an object that is applied.
+    fn write(&self, sent: &[u8]) -> (u16, Value) {
+        let object: Value = serde_json::from_slice(sent).unwrap();
+        let name = object["metadata"]["name"].as_str().unwrap();
+        match self.refused.get(name) {
+            Some((code, says)) => {
+                let mut refusal = status(*code, "Refused");
+                refusal.1["message"] = (*says).into();
+                refusal
+            }
+            None => (200, object),
         }
     }
 

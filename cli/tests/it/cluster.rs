@@ -172,6 +172,61 @@ fn manifests_are_judged_on_a_host_profile_of_the_cluster() {
 }
 
 #[test]
+fn of_several_exceptions_each_is_made_that_can_be() {
+    let folder = Folder::new("except-apply");
+    let command = |more: &[&'static str]| {
+        let until = ["HF501", "--until", "+30d", "--apply", "--reason"];
+        [&["except", "deploy"], more, &until, &["new nodes come"]].concat()
+    };
+    let of = |name: &str| format!("compatexception.hostfit.dev/deploy-{name}-hf501 in shop");
+    let mut api = Api::shop();
+    let asked = api.clone().serve(&folder);
+    let both = command(&["fast", "ledger"]);
+    let out = on(&folder, &both, 0, &[]);
+    let made = ["fast", "ledger"].map(|it| format!("{} applied\n", of(it)));
+    assert_eq!(out, made.concat());
+    let written = "/apis/hostfit.dev/v1alpha1/namespaces/shop/compatexceptions/deploy-fast-hf501?";
+    let asked = asked.lock().unwrap();
+    let written = asked.iter().find(|it| it.starts_with(written)).unwrap();
+    assert!(
+        written.contains("fieldManager=hostfit-cli") && !written.contains("force=true"),
+        "{written}"
+    );
+    // The first one is refused: the second is made nevertheless.
+    for (code, words, says) in [
+        (
+            409,
+            "conflict with \"argocd\": .spec.reason",
+            "somebody else wrote it (conflict with \"argocd\": .spec.reason); change it where it was written",
+        ),
+        (
+            403,
+            "User \"dev\" cannot patch compatexceptions",
+            "User \"dev\" cannot patch compatexceptions; print it without --apply, and give it to whoever may",
+        ),
+        (
+            422,
+            "spec.codes: Too many",
+            "the API server does not take it (spec.codes: Too many); print it",
+        ),
+        (404, "no", "the cluster has no CompatExceptions; install"),
+    ] {
+        api.refused = [("deploy-fast-hf501", (code, words))].into();
+        api.clone().serve(&folder);
+        let says = format!("error: {} is not made: {says}", of("fast"));
+        let out = on(&folder, &both, 2, &[&says]);
+        assert_eq!(out, made[1], "{code}");
+    }
+    // A server that fails is not asked again and again.
+    api.refused = [("deploy-fast-hf501", (500, "etcd is gone"))].into();
+    let asked = api.serve(&folder);
+    let out = on(&folder, &both, 2, &["answered 500: etcd is gone"]);
+    assert_eq!(out, "");
+    let asked = asked.lock().unwrap();
+    assert!(!asked.iter().any(|it| it.contains("ledger-hf501")));
+}
+
+#[test]
 fn what_may_not_be_seen_is_named_and_is_no_pass() {
     let folder = Folder::new("hidden");
     let mut api = Api::shop();
