@@ -52,31 +52,36 @@ impl Sources {
     }
 }
 
-/// The fact of a host that mostly decides about a code, where it is one.
-fn decisive(code: Code) -> Option<HostFact> {
-    Some(match code {
-        Code::HF101 | Code::HF102 | Code::HF103 => HostFact::CpuLevel,
-        Code::HF110 => HostFact::Architecture,
-        Code::HF113 => HostFact::PageSize,
-        Code::HF201 | Code::HF202 | Code::HF204 | Code::HF206 => HostFact::Kernel,
-        Code::HF203 => HostFact::Vsyscall,
-        Code::HF205 => HostFact::Btf,
-        Code::HF220 | Code::HF222 | Code::HF223 => HostFact::Selinux,
-        Code::HF221 => HostFact::Apparmor,
-        Code::HF301 | Code::HF303 | Code::HF304 | Code::HF305 => HostFact::Cgroup,
-        Code::HF302 => HostFact::ProcCgroups,
-        Code::HF310 | Code::HF311 | Code::HF312 => HostFact::Runtime,
-        Code::HF401 | Code::HF402 => HostFact::NvidiaDriver,
-        Code::HF502 | Code::HF503 | Code::HF504 | Code::HF507 | Code::HF508 => HostFact::Os,
-        Code::HF505 => HostFact::Fips,
-        Code::HF601 => HostFact::OsVersion,
-        _ => return None,
-    })
+/// The facts of a host of which the first that is told mostly decides about a code, where there are such.
+fn decisive(code: Code) -> &'static [HostFact] {
+    match code {
+        Code::HF101 | Code::HF102 | Code::HF103 | Code::HF104 => &[HostFact::CpuLevel],
+        // What the CPU offers decides before its level does.
+        Code::HF105 => &[HostFact::CpuFeatures, HostFact::CpuLevel],
+        Code::HF110 => &[HostFact::Architecture],
+        // Each is told of the CPUs of one family only.
+        Code::HF111 => &[HostFact::Ia32, HostFact::Aarch32],
+        Code::HF113 => &[HostFact::PageSize],
+        Code::HF201 | Code::HF202 | Code::HF204 | Code::HF206 => &[HostFact::Kernel],
+        Code::HF203 => &[HostFact::Vsyscall],
+        Code::HF205 => &[HostFact::Btf],
+        Code::HF220 | Code::HF222 | Code::HF223 => &[HostFact::Selinux],
+        Code::HF221 => &[HostFact::Apparmor],
+        Code::HF301 | Code::HF303 | Code::HF304 | Code::HF305 => &[HostFact::Cgroup],
+        Code::HF302 => &[HostFact::ProcCgroups],
+        Code::HF310 | Code::HF311 | Code::HF312 => &[HostFact::Runtime],
+        Code::HF401 | Code::HF402 => &[HostFact::NvidiaDriver],
+        Code::HF502 | Code::HF503 | Code::HF504 | Code::HF507 | Code::HF508 => &[HostFact::Os],
+        Code::HF505 => &[HostFact::Fips],
+        Code::HF601 => &[HostFact::OsVersion],
+        _ => &[],
+    }
 }
 
 /// `cpuLevel 3`
-fn shown(fact: HostFact, facts: &HostFacts) -> Option<String> {
-    let value = facts.show(fact)?;
+fn shown(code: Code, facts: &HostFacts) -> Option<String> {
+    let told = |fact: &HostFact| Some((*fact, facts.show(*fact)?));
+    let (fact, value) = decisive(code).iter().find_map(told)?;
     let release = facts.show(HostFact::OsVersion);
     let release = release.filter(|_| fact == HostFact::Os);
     let release = release.map(|it| format!(" {it}")).unwrap_or_default();
@@ -101,8 +106,8 @@ pub(super) fn lines(
             1 => "1 node".to_owned(),
             many => format!("{many} nodes"),
         };
-        let fact = decisive(code);
-        let from = fact.and_then(|fact| sources.source(name, fact));
+        let mut facts = decisive(code).iter();
+        let from = facts.find_map(|fact| sources.source(name, *fact));
         let from = from.map(|it| format!("   from {it}")).unwrap_or_default();
         let (word, what) = match on.get(name) {
             Some((verdict, what)) => (
@@ -111,7 +116,7 @@ pub(super) fn lines(
             ),
             None => {
                 let host = survey.fleet.host(name);
-                let what = fact.and_then(|fact| shown(fact, &host?.facts));
+                let what = host.and_then(|host| shown(code, &host.facts));
                 (
                     paint(Verdict::Pass, "ok", 4),
                     what.map(|it| format!("{it}{from}")),
@@ -125,5 +130,37 @@ pub(super) fn lines(
             what.unwrap_or_default()
         );
         say!("{}", line.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_host_the_fact_is_shown_that_decides() {
+        let facts = HostFacts {
+            cpu_level: Some(2),
+            ia32: Some(false),
+            ..HostFacts::default()
+        };
+        let with_features = HostFacts {
+            cpu_features: Some(["avx".to_owned()].into()),
+            ..facts.clone()
+        };
+        let arm = HostFacts {
+            aarch32: Some(true),
+            ..HostFacts::default()
+        };
+        for (code, facts, expected) in [
+            (Code::HF104, &with_features, Some("cpuLevel 2")),
+            (Code::HF105, &with_features, Some("cpuFeatures avx")),
+            (Code::HF105, &facts, Some("cpuLevel 2")),
+            (Code::HF111, &facts, Some("ia32 false")),
+            (Code::HF111, &arm, Some("aarch32 true")),
+            (Code::HF101, &arm, None),
+        ] {
+            assert_eq!(shown(code, facts).as_deref(), expected, "{code}");
+        }
     }
 }
