@@ -36,6 +36,7 @@ use crate::read::{Image, ReadArgs, Reader};
 use crate::target::Target;
 
 mod documented;
+mod doubts;
 mod hosts;
 mod known;
 mod labels;

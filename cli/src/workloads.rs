@@ -18,6 +18,9 @@ use crate::style::{self, painted};
 use crate::survey::{Question, Survey};
 use crate::target::{Target, short, targets};
 
+/// Doubts about what people declared that are told beside what is judged.
+const DOUBTS: usize = 5;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Workloads: TYPE/NAME, NAMESPACE/TYPE/NAME, or TYPE NAME. All of the namespace, if none is named.
@@ -115,6 +118,10 @@ impl Place {
                 .map(|it| plain(&it.why, 200))
                 .collect();
             eprintln!("not judged, and may make pods: {}", all.join("; "));
+        }
+        let doubts = survey.doubts();
+        for doubt in doubts.iter().take(DOUBTS).filter(|_| !common.output.quiet) {
+            eprintln!("note: {}", plain(doubt, 300));
         }
         Ok(survey)
     }

@@ -86,6 +86,11 @@ impl Distribution {
     }
 }
 
+/// The ids of the distributions that the tables know.
+pub fn ids() -> impl Iterator<Item = &'static str> + Clone {
+    RELEASES.keys().copied()
+}
+
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id)?;

@@ -329,24 +329,37 @@ pub fn cut(text: String, max: usize) -> String {
 
 /// The name with the fewest edits, if they are few and leave most of what was written.
 pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
-    let distance = |name: &str| {
-        let (a, b) = (written.to_lowercase(), name.to_lowercase());
-        let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-        for (i, x) in a.chars().enumerate() {
-            let mut next = vec![i + 1];
-            for ((y, above), diagonal) in b.chars().zip(row.iter().skip(1)).zip(&row) {
-                let left = next.last().copied().unwrap_or_default();
-                let replaced = diagonal + usize::from(x != y);
-                next.push(replaced.min(above + 1).min(left + 1));
-            }
-            row = next;
-        }
-        row.last().copied().unwrap_or_default()
-    };
-    let best = names.iter().min_by_key(|name| distance(name))?;
-    let edits = distance(best);
+    let best = names.iter().min_by_key(|name| edits(written, name))?;
+    let edits = edits(written, best);
     let length = written.chars().count().max(best.chars().count());
     (edits <= 3 && edits * 2 <= length + 1).then_some(best)
+}
+
+/// Whether a name was hardly meant otherwise: one letter is another, missing or too many, or the same letters stand in
+/// another order.
+pub(crate) fn is_typo(written: &str, name: &str) -> bool {
+    let letters = |text: &str| {
+        let mut letters: Vec<_> = text.to_lowercase().chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    edits(written, name) <= 1 || letters(written) == letters(name)
+}
+
+/// How many letters have to change, go or come.
+fn edits(written: &str, name: &str) -> usize {
+    let (a, b) = (written.to_lowercase(), name.to_lowercase());
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, above), diagonal) in b.chars().zip(row.iter().skip(1)).zip(&row) {
+            let left = next.last().copied().unwrap_or_default();
+            let replaced = diagonal + usize::from(x != y);
+            next.push(replaced.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@ impl Folder {
                 folder.file(&file);
             }
         }
+        folder.world.doubt();
         let world = &folder.world;
         for mut located in std::mem::take(&mut folder.cases) {
             match located.case.resolve(world) {

@@ -167,6 +167,27 @@ impl World {
         }
     }
 
+    /// Notes what rows and exceptions name and nothing bears. Of HostProfiles not all have to lie here: only what one that
+    /// does is nearly called.
+    pub(super) fn doubt(&mut self) {
+        let hosts: Vec<_> = self.hosts.keys().map(String::as_str).collect();
+        for matrix in &self.matrices {
+            let rows = matrix.policy().map(|it| it.rules.rows).unwrap_or_default();
+            let names = rows.iter().flat_map(|it| it.unknown_names(&hosts));
+            let names = names.filter(|it| it.nearest().is_some());
+            let name = matrix.name_any();
+            let notes = names.map(|it| format!("SupportMatrix {name}: {it}"));
+            self.notes.extend(notes);
+        }
+        for (namespace, exception) in &self.exceptions {
+            let names = exception.unknown_names(&hosts).into_iter();
+            let names = names.filter(|it| it.nearest().is_some());
+            let name = &exception.name;
+            let notes = names.map(|it| format!("CompatException {namespace}/{name}: {it}"));
+            self.notes.extend(notes);
+        }
+    }
+
     /// The facts of a HostProfile, with labels and taints of its nodes.
     ///
     /// # Errors

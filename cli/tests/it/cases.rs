@@ -329,6 +329,31 @@ fn an_exception_that_accepts_nothing_or_everything_is_told() {
 }
 
 #[test]
+fn names_that_are_nearly_others_are_noted() {
+    let folder = documented("names");
+    change(
+        &folder,
+        "matrices/production.yaml",
+        "  rules:\n",
+        "  rules:\n  - {name: x, image: {distro: rehl}, host: {profiles: [worker, of-others]}, verdict: Supported}\n",
+    );
+    let exception = "apiVersion: hostfit.dev/v1alpha1\nkind: CompatException\nmetadata: {name: e, namespace: shop}\n\
+        spec: {codes: [HF101], images: [x], hostProfiles: [old-wrkers], reason: moves in spring, expirationTime: \"2027-01-01T00:00:00Z\"}\n";
+    add(&folder, "more.yaml", exception);
+    let test = ["test", "policy", "--as-of", "2026-11-28"];
+    let says = [
+        "note: SupportMatrix production: row \"x\": image.distro: there is no distribution rehl; did you mean rhel?\n",
+        "note: SupportMatrix production: row \"x\": host.profiles: there is no HostProfile worker; did you mean workers?\n",
+        "note: CompatException shop/e: hostProfiles: there is no HostProfile old-wrkers; did you mean old-workers?\n",
+        "11 as expected, 0 differ",
+    ];
+    check(&folder, &test, 0, &says);
+    let output = hostfit(&folder, &test);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!error.contains("of-others"), "{error}");
+}
+
+#[test]
 fn without_its_matrix_no_case_is_judged() {
     let folder = documented("no-matrix");
     change(

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::rows;
 use crate::golden::SHOP;
-use crate::kit::{Folder, check};
+use crate::kit::{Folder, check, hostfit};
 
 #[test]
 fn a_snapshot_is_versioned() {
@@ -38,6 +38,66 @@ fn a_snapshot_is_versioned() {
     );
     say("yaml", &["no JSON"]);
     say("absent", &["open snapshot absent"]);
+}
+
+#[test]
+fn what_is_declared_and_says_nothing_is_noted() {
+    let folder = Folder::new("doubts");
+    let mut snapshot: Value = serde_json::from_str(&fs::read_to_string(SHOP).unwrap()).unwrap();
+    let objects = &mut snapshot["objects"];
+    objects["matrices"][0]["spec"]["rules"] = json!([
+        {"name": "a", "verdict": "Supported", "host": {"profiles": ["rhel94-k541", "amzn2-*"], "os": "rhel"}},
+        {"name": "b", "verdict": "Supported", "image": {"distro": ["rehl", "acme"]}},
+    ]);
+    let exception = |name: &str, namespace: &str, codes: &str, until: &str| {
+        json!({
+            "apiVersion": "hostfit.dev/v1alpha1", "kind": "CompatException",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"codes": [codes], "images": ["*"], "hostProfiles": ["elsewhere"],
+                     "reason": "moves in spring", "expirationTime": format!("{until}T00:00:00Z")},
+        })
+    };
+    objects["exceptions"] = json!([
+        exception("now", "shop", "HF101", "2027-01-01"),
+        exception("over", "shop", "HF101", "2026-01-01"),
+        exception("other", "nowhere", "HF101", "2027-01-01"),
+        exception("misspelt", "shop", "HF10l", "2027-01-01"),
+    ]);
+    fs::write(folder.0.join("s.json"), snapshot.to_string()).unwrap();
+    let look = [
+        "check",
+        "-A",
+        "--snapshot",
+        "s.json",
+        "--as-of",
+        "2026-11-25",
+    ];
+    let noted = |arguments: &[&str]| {
+        let output = hostfit(&folder, arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        error.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        noted(&look),
+        [
+            "note: SupportMatrix default: row \"a\": host.profiles: there is no HostProfile rhel94-k541; did you mean rhel94-k514?",
+            "note: SupportMatrix default: row \"b\": image.distro: there is no distribution rehl; did you mean rhel?",
+            "note: CompatException shop/now: hostProfiles: there is no HostProfile elsewhere",
+            "note: CompatException shop/misspelt accepts nothing: codes: there is no finding \"HF10l\"; did you mean HF101?",
+        ]
+    );
+    assert!(noted(&[&look[..], &["-q"]].concat()).is_empty());
+    // On other hosts the names of the cluster's are none the less.
+    let other = [&look[..], &["--host", "builtin/x86-64-v1"]].concat();
+    assert_eq!(noted(&other).len(), 4);
+    let rules = &mut snapshot["objects"]["matrices"][0]["spec"]["rules"];
+    rules[0]["host"] = json!({"kernal": ">=5"});
+    fs::write(folder.0.join("s.json"), snapshot.to_string()).unwrap();
+    assert_eq!(
+        noted(&look)[0],
+        "note: SupportMatrix default: none of its rows counts: row \"a\": host has no fact \"kernal\"; did you mean \"kernel\"?"
+    );
 }
 
 #[test]

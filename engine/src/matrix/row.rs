@@ -11,9 +11,11 @@ use crate::version::{DottedVersion, RangeError, VersionRange};
 
 mod error;
 mod image;
+mod names;
 
 pub use error::RowError;
 use image::ImageFact;
+pub use names::UnknownName;
 
 /// What a row says of the pairs that it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
