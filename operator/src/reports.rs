@@ -187,7 +187,10 @@ impl Reports {
             followed?;
             return Ok(images_due);
         }
+        let names = profiles.iter().filter_map(|it| it.metadata.name.as_deref());
+        let names: Vec<_> = names.collect();
         let exceptions = exceptions::plan(&exceptions::Facts {
+            profiles: &names,
             exceptions: &of_people,
             policies,
             namespaces: &namespaces,

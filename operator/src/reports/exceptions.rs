@@ -28,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) exceptions: &'a [Arc<CompatException>],
     pub(super) policies: &'a Policies,
     pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
+    /// Names of the HostProfiles that there are.
+    pub(super) profiles: &'a [&'a str],
     /// Workloads of which each accepts a finding.
     pub(super) accepted: &'a BTreeMap<(String, String), i32>,
     pub(super) now: &'a Time,
@@ -195,6 +197,8 @@ fn allowed(
         }
     };
     let expires = read.expires;
+    let unknown = read.unknown_names(facts.profiles);
+    let unknown: Vec<_> = unknown.iter().map(ToString::to_string).collect();
     let beyond: Vec<_> = read.codes.difference(&exceptable).collect();
     let (status, reason, message) = if !beyond.is_empty() {
         let forbids = |policy: &hostfit_engine::policy::Policy| {
@@ -218,6 +222,12 @@ fn allowed(
                 format!("{text}; the other codes count"),
             ),
         }
+    } else if !unknown.is_empty() {
+        let what = codes(&mut read.codes.iter());
+        let text = format!("accepts {what} until {expires}");
+        // What bears the name may come: it is no error.
+        let message = format!("{text}; {}", unknown.join("; "));
+        (true, "UnknownHostProfile", message)
     } else if exception.is_broad() {
         let what = codes(&mut read.codes.iter());
         let text = format!("accepts {what} of all that it selects until {expires}");

@@ -44,6 +44,7 @@ fn at(
             exceptions: &[],
             policies: &policies,
             namespaces: &HashMap::new(),
+            profiles: &["ubuntu2004-k515"],
             accepted: &[(key, matches)].into(),
             now: &time(now),
         },
@@ -88,6 +89,16 @@ fn the_condition_says_what_is_accepted_or_why_nothing_is() {
         &[("codes", json!(["*"]))],
         all(),
         "True Broad: accepts every finding of all that it selects",
+    );
+    check(
+        &[("hostProfiles", json!(["ubuntu2004-*"]))],
+        all(),
+        "True Accepted: accepts HF101 until",
+    );
+    check(
+        &[("hostProfiles", json!(["ubuntu2004-*", "ubunut2004-k515"]))],
+        all(),
+        "True UnknownHostProfile: accepts HF101 until 2026-12-31T00:00:00Z; hostProfiles: there is no HostProfile ubunut2004-k515; did you mean ubuntu2004-k515?",
     );
     let past = json!("2026-11-01T12:00:00Z");
     check(
@@ -199,6 +210,7 @@ fn exceptions_are_counted_by_state_and_namespace() {
         exceptions: &all,
         policies: &Policies::default(),
         namespaces: &HashMap::new(),
+        profiles: &[],
         accepted: &[(key, 1)].into(),
         now: &time(NOW),
     });
