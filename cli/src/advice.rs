@@ -19,6 +19,9 @@ pub(crate) fn fix(finding: &Finding) -> String {
         Code::HF907 => {
             "check its name, its certificate (--registry-ca-file) and the network from this machine"
         }
+        Code::HF908 => {
+            "correct its name; if it is right, build the image again and push it, or save it again (docker save)"
+        }
         _ => return plain(&finding.fix_without_selection(), TEXT),
     };
     plain(text, TEXT)
@@ -63,6 +66,12 @@ mod tests {
             (unreachable(Unreachable::NoAnswer), "--registry-ca-file"),
             (unreachable(Unreachable::NotAllowed), "--registry-allow"),
             (Gap::NothingTells, "base image"),
+            (
+                Gap::FilesUnreadable {
+                    what: "a layer of it is shorter than it should be".to_owned(),
+                },
+                "docker save",
+            ),
         ];
         for fact in HostFact::ALL {
             gaps.push((Gap::HostFactMissing { fact }, fact.name()));

@@ -74,6 +74,14 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<Exit, Trouble> {
         catalog::show(word, common)?;
         return Ok(Exit::Fine);
     }
+    if args.subject.iter().all(|it| catalog::code(it).is_some()) {
+        return Err(anyhow!(
+            "one code at a time: {} explain {}",
+            crate::program(),
+            args.subject.first().map_or("HF101", String::as_str)
+        )
+        .into());
+    }
     let survey = args.place.survey(common, &targets(&args.subject)?).await?;
     let judgements = survey.judge();
     let again = args.place.again() + &style::same(common);

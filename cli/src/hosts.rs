@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::document::Origin;
 use crate::read::documents;
+use crate::target::is_path;
 
 /// What stands after `--host`.
 #[derive(Debug, Clone)]
@@ -38,7 +39,9 @@ impl FromStr for HostArg {
             return Ok(Self::Local);
         }
         match text.strip_prefix("file:") {
+            Some("") => Err("write file:PATH, a file of HostProfiles".to_owned()),
             Some(path) => Ok(Self::File(path.to_owned())),
+            None if is_path(text) => Err(format!("HostProfiles in a file are named file:{text}")),
             None if !text.is_empty() && !text.contains(['/', ':']) => {
                 Ok(Self::Profile(text.to_owned()))
             }

@@ -166,6 +166,13 @@ fn on_machines_of(now: &HostFacts, coming: HostFacts) -> HostFacts {
 /// The host that is replaced.
 fn from(survey: &Survey, named: Option<&str>, to: &Host) -> anyhow::Result<Host> {
     if let Some(name) = named {
+        if name.contains(['/', ':']) {
+            bail!(
+                "--from {name}: write the name of a host profile that runs in {} ({} nodes shows them); what comes instead stands in --to",
+                survey.from,
+                crate::program()
+            );
+        }
         return survey.profile(name);
     }
     let mut profiles = survey.objects.host_profiles.iter();

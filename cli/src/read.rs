@@ -99,9 +99,13 @@ impl<'a> Reader<'a> {
             let (path, name) = split(place);
             return local(local::archive(&path, name.as_deref())?);
         }
-        let reference: ImageRef = named.parse().with_context(|| {
+        let reference: anyhow::Result<ImageRef> = named.parse().with_context(|| {
             format!("{named:?} is neither a reference, oci:DIR nor docker-archive:FILE")
-        })?;
+        });
+        if let Some(meant) = on_disk(named, reference.is_err()) {
+            bail!("{named} lies on this disk: {meant}");
+        }
+        let reference = reference?;
         let facts = self.asked()?.read(&reference, platforms).await;
         Ok(Image {
             named: named.to_owned(),
@@ -236,6 +240,26 @@ fn without_files(facts: &Fact<ImageFacts>) -> Fact<ImageFacts> {
         }
     }
     facts
+}
+
+/// What to write where a name leads to something that hardly means an image of a registry.
+fn on_disk(named: &str, is_no_reference: bool) -> Option<String> {
+    let path = Path::new(named);
+    let ends = |all: &[&str]| all.iter().any(|it| named.ends_with(it));
+    if path.join("oci-layout").exists() || (path.is_dir() && is_no_reference) {
+        return Some(format!("write oci:{named}"));
+    }
+    if !path.is_file() {
+        return None;
+    }
+    if ends(&[".yaml", ".yml", ".json"]) {
+        let program = crate::program();
+        return Some(format!(
+            "of manifests, write {program} check -f {named} --host builtin/NAME"
+        ));
+    }
+    let is_archive = is_no_reference || ends(&[".tar", ".tar.gz", ".tgz"]);
+    is_archive.then(|| format!("write docker-archive:{named}"))
 }
 
 /// `PATH[:NAME|@DIGEST]`. A path that is there is meant as it stands, whatever colons are in it.

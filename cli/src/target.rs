@@ -1,6 +1,7 @@
 //! `[NAMESPACE/]TYPE/NAME`: a workload, as kubectl's users write it.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{anyhow, bail};
@@ -35,6 +36,9 @@ pub(crate) struct Target {
 ///
 /// If they mean none. It says what they look like.
 pub(crate) fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
+    if let Some(path) = words.iter().find(|it| is_path(it)) {
+        bail!("manifests are named with -f, and with hosts: -f {path} --host builtin/NAME");
+    }
     let of = |kind: &str, name: Option<&String>| Target {
         namespace: None,
         kind: kind.to_owned(),
@@ -57,6 +61,16 @@ pub(crate) fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
     }
 }
 
+/// Whether a word names a file or a folder, as no workload is called.
+pub(crate) fn is_path(word: &str) -> bool {
+    let is_file = [".yaml", ".yml", ".json"]
+        .iter()
+        .any(|it| word.ends_with(it));
+    let is_beside = ["/", "./", "../"].iter().any(|it| word.starts_with(it));
+    let is_folder = word.ends_with('/') && Path::new(word).is_dir();
+    is_file || is_beside || is_folder || [".", ".."].contains(&word)
+}
+
 /// Whether a word is a type of pods or of what makes them.
 pub(crate) fn is_type(kind: &str) -> bool {
     KINDS.iter().any(|known| is_kind(kind, known))
@@ -68,12 +82,40 @@ fn unknown(word: &str) -> String {
         return format!("of images, write {} check image REF", crate::program());
     }
     match near_type(word) {
+        _ if has_no_pods(word) => no_pods(word),
         Some(near) => format!("there is no type {word:?}: did you mean {near}?"),
         None => format!(
             "{word:?} is no type: write TYPE/NAME, for example deploy/search; of an image, {} check image {word}",
             crate::program()
         ),
     }
+}
+
+/// Types that people ask kubectl for, and that make no pods.
+const WITHOUT_PODS: [&str; 13] = [
+    "service",
+    "svc",
+    "ingress",
+    "ing",
+    "ingresse",
+    "configmap",
+    "cm",
+    "secret",
+    "namespace",
+    "ns",
+    "node",
+    "no",
+    "pvc",
+];
+
+fn has_no_pods(kind: &str) -> bool {
+    let kind = kind.to_lowercase();
+    let one = kind.strip_suffix('s').unwrap_or(&kind);
+    WITHOUT_PODS.contains(&kind.as_str()) || WITHOUT_PODS.contains(&one)
+}
+
+fn no_pods(kind: &str) -> String {
+    format!("{kind} makes no pods: name what does, for example deploy/search")
 }
 
 /// The type that a word may mean.
@@ -135,6 +177,7 @@ impl Target {
             return format!("did you mean {}?", short(kind, name));
         }
         match near_type(&self.kind).filter(|_| !is_type(&self.kind)) {
+            _ if has_no_pods(&self.kind) => no_pods(&self.kind),
             Some(near) => format!("there is no type {:?}, did you mean {near}?", self.kind),
             None => "is -n right? What something else makes is looked for there: of a pod of a Deployment, the Deployment".to_owned(),
         }
@@ -243,6 +286,12 @@ mod tests {
             ("deploy/a b", "\"b\": write TYPE/NAME"),
             ("oci:image", "hostfit check image oci:image"),
             ("x.example/web:1", "hostfit check image x.example/web:1"),
+            ("web.yaml", "-f web.yaml --host builtin/NAME"),
+            ("deploy/web.yaml", "-f deploy/web.yaml --host builtin/NAME"),
+            ("/", "-f / --host builtin/NAME"),
+            (".", "-f . --host builtin/NAME"),
+            ("svc a", "svc makes no pods: name what does"),
+            ("Nodes", "Nodes makes no pods"),
         ] {
             assert!(read(words).contains(says), "{words}: {}", read(words));
         }
@@ -256,6 +305,7 @@ mod tests {
         assert_eq!(guess("sts/fast"), "did you mean deploy/fast?");
         assert_eq!(guess("deplyo/fast"), "did you mean deploy/fast?");
         assert!(guess("deplyo/other").contains("no type \"deplyo\", did you mean deploy?"));
+        assert!(guess("svc/fat").starts_with("svc makes no pods"));
         // Three edits make anything of a short word.
         assert!(guess("sts/x").starts_with("is -n right?"));
     }

@@ -1,6 +1,6 @@
 //! Files of manifests → the workloads in them. Everything that is none is passed over; what is broken is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,8 @@ pub(super) struct Read {
     pub(super) broken: Vec<NotJudged>,
     /// What may make pods and is of no kind that is read.
     pub(super) not_judged: Vec<NotJudged>,
+    /// Kinds of what makes no pods.
+    passed_over: BTreeSet<String>,
 }
 
 /// Reads files, folders with all that is in them, and stdin, which is `-`.
@@ -76,7 +78,10 @@ pub(super) fn read(paths: &[String], namespace: Option<&str>) -> anyhow::Result<
         };
         let paths = paths.iter().map(named).collect::<Vec<_>>().join(", ");
         match read.not_judged.is_empty() {
-            true => bail!("nothing in {paths} makes pods, so nothing is judged"),
+            true => bail!(
+                "nothing in {paths} makes pods, so nothing is judged: it holds {}",
+                read.held()
+            ),
             false => {
                 let all: Vec<_> = read.not_judged.iter().map(|it| it.why.as_str()).collect();
                 bail!(
@@ -126,6 +131,16 @@ pub(crate) fn folder(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 impl Read {
+    /// What is in files that hold nothing to judge.
+    fn held(&self) -> String {
+        let kinds = self.passed_over.iter().take(6).map(String::as_str);
+        let kinds: Vec<_> = kinds.collect();
+        match kinds.is_empty() {
+            true => "no manifest".to_owned(),
+            false => kinds.join(", "),
+        }
+    }
+
     fn take(&mut self, text: &str, file: &str, namespace: Option<&str>) {
         for (place, document) in each_document(text) {
             let taken = document.and_then(|it| self.document(it, file, namespace));
@@ -145,7 +160,9 @@ impl Read {
         let Value::Object(mut object) = document else {
             return match document {
                 Value::Null => Ok(()),
-                _ => Err(anyhow!("it is no object of Kubernetes")),
+                _ => Err(anyhow!(
+                    "it is no object of Kubernetes, which has apiVersion, kind and metadata"
+                )),
             };
         };
         let kind = object
@@ -168,6 +185,8 @@ impl Read {
         match declared(&object, file, namespace)? {
             Some(workload) => self.workloads.push(workload),
             None => {
+                let kind = object.get("kind").and_then(Value::as_str);
+                self.passed_over.extend(kind.map(str::to_owned));
                 let left_out = left_out(&object).map(|why| not_judged(file, why));
                 self.not_judged.extend(left_out);
             }

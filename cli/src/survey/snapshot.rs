@@ -146,7 +146,12 @@ fn parse(text: &[u8]) -> anyhow::Result<Snapshot> {
         #[serde(default)]
         written_by: String,
     }
-    let head: Head = serde_json::from_slice(text).context("it is no JSON object")?;
+    let head: Head = serde_json::from_slice(text).with_context(|| {
+        format!(
+            "it is no JSON object, or only a part of one; make it again with {} snapshot",
+            crate::program()
+        )
+    })?;
     if head.kind != KIND || !head.api_version.starts_with("snapshot.hostfit.dev/") {
         bail!(
             "it is no snapshot: make one with {} snapshot",
@@ -160,7 +165,12 @@ fn parse(text: &[u8]) -> anyhow::Result<Snapshot> {
             head.written_by
         );
     }
-    let written: Written = serde_json::from_slice(text).context("it is damaged")?;
+    let written: Written = serde_json::from_slice(text).with_context(|| {
+        format!(
+            "it is damaged; make it again with {} snapshot",
+            crate::program()
+        )
+    })?;
     let mut profiles = HashMap::new();
     for (digest, status) in written.profiles {
         let digest: Digest = digest.parse().with_context(|| format!("digest {digest}"))?;

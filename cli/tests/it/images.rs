@@ -176,6 +176,44 @@ fn hosts_come_from_files_which_are_read_strictly() {
     check(&folder, &bare, 2, &["did you mean builtin/debian-12?"]);
     let other = ["check", "image", "oci:image", "--host", "workers"];
     check(&folder, &other, 2, &["write builtin/NAME"]);
+    let file = ["check", "image", "oci:image", "--host", "deep/hosts.yaml"];
+    let says = "HostProfiles in a file are named file:deep/hosts.yaml";
+    check(&folder, &file, 2, &[says]);
+}
+
+#[test]
+fn what_lies_on_this_disk_is_not_looked_for_in_a_registry() {
+    let folder = Folder::new("on-disk");
+    layout(&folder.0.join("layout"), RHEL);
+    fs::write(folder.0.join("app.tar"), tar(RHEL)).unwrap();
+    fs::create_dir_all(folder.0.join("folder")).unwrap();
+    fs::write(folder.0.join("web.yaml"), "kind: Pod\n").unwrap();
+    for (named, says) in [
+        (
+            "layout",
+            "error: layout lies on this disk: write oci:layout\n",
+        ),
+        (
+            "./layout",
+            "./layout lies on this disk: write oci:./layout\n",
+        ),
+        (
+            "app.tar",
+            "app.tar lies on this disk: write docker-archive:app.tar\n",
+        ),
+        (
+            "web.yaml",
+            "of manifests, write hostfit check -f web.yaml --host builtin/NAME\n",
+        ),
+        ("./absent.tar", "\"./absent.tar\" is neither a reference"),
+    ] {
+        let command = ["check", "image", named, "--host", "builtin/rhel-9"];
+        check(&folder, &command, 2, &[says]);
+    }
+    // A folder may be called as a repository is.
+    let mut folder_of_name = vec!["check", "image", "folder", "--host", "builtin/rhel-9"];
+    folder_of_name.extend(["--registry-allow", "nobody.example"]);
+    check(&folder, &folder_of_name, 0, &["HF907"]);
 }
 
 #[test]

@@ -231,10 +231,18 @@ fn what_judges_nothing_is_no_pass() {
         3,
         &says,
     );
-    let says = ["nothing in service.yaml makes pods, so nothing is judged"];
+    let says = ["nothing in service.yaml makes pods, so nothing is judged: it holds Service\n"];
     check(
         &folder,
         &arguments(&["check", "-f", "service.yaml"]),
+        2,
+        &says,
+    );
+    fs::write(folder.0.join("values.yaml"), "replicas: 2\n").unwrap();
+    let says = ["so nothing is judged: it holds no manifest\n"];
+    check(
+        &folder,
+        &arguments(&["check", "-f", "values.yaml"]),
         2,
         &says,
     );

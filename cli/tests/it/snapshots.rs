@@ -31,7 +31,13 @@ fn a_snapshot_is_versioned() {
             "or newer",
         ],
     );
-    say("cut", &["read snapshot cut"]);
+    say(
+        "cut",
+        &[
+            "read snapshot cut",
+            "make it again with hostfit snapshot: EOF",
+        ],
+    );
     say(
         "other",
         &["it is no snapshot: make one with hostfit snapshot"],

@@ -56,6 +56,23 @@ fn workloads_are_named_as_for_kubectl_and_nearly_right_names_are_guessed() {
         "hostfit check image x.example/a:1",
     );
     wrong(&["nodes", "rhel94-k51"], "did you mean rhel94-k514?");
+    wrong(&["check", "web.yaml"], "-f web.yaml --host builtin/NAME");
+    wrong(&["check", "svc/shop-front"], "svc makes no pods");
+    wrong(
+        &["explain", "HF101", "HF502"],
+        "one code at a time: hostfit explain HF101",
+    );
+    wrong(
+        &[
+            "plan",
+            "--from",
+            "builtin/rhel-9",
+            "--to",
+            "builtin/rhel-10",
+        ],
+        "write the name of a host profile that runs in snapshot",
+    );
+    wrong(&["check", "--host", "file:"], "write file:PATH");
     shop(
         &folder,
         &["check", "-n", "shp"],
