@@ -19,6 +19,9 @@ eventually 20 "the rules are loaded" matrix_says "rules loaded"
 RULES=$(kubectl get smx default -o jsonpath='{.status.rules}')
 matrix "$(row '{"distro": "rhel"}' '{"os": "rhel"}')"
 eventually 20 "a good row is loaded" matrix_says "$((RULES + 1)) rules loaded"
+# The webhook reads it by itself, a moment earlier or later than the operator.
+row_speaks() { pod "mine-$(date +%s%N)" shop/web:1 rhel9 && warned HF506; }
+eventually 10 "the good row warns" row_speaks
 matrix "$(row '{"distroo": "rhel"}' '{}')"
 # Counters may take ten seconds, what became of an edit may not.
 eventually 5 "an unknown fact is named at once, with the nearest" matrix_says 'did you mean "distro"?'
