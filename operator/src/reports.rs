@@ -135,12 +135,15 @@ impl Reports {
         *policies = read;
         // Before anything is judged and counted: who edits a matrix waits for this.
         let unapplied = self.unapplied.borrow().clone();
+        let names = profiles.iter().filter_map(|it| it.metadata.name.as_deref());
+        let names: Vec<_> = names.collect();
         let of_matrices = matrices::Facts {
             matrices: &matrices,
             policies,
             errors: &errors,
             unapplied: &unapplied,
             namespaces: &namespaces,
+            profiles: &names,
             label_nodes: self.label_nodes,
             counted: None,
             now: &Time(now),
@@ -187,8 +190,6 @@ impl Reports {
             followed?;
             return Ok(images_due);
         }
-        let names = profiles.iter().filter_map(|it| it.metadata.name.as_deref());
-        let names: Vec<_> = names.collect();
         let exceptions = exceptions::plan(&exceptions::Facts {
             profiles: &names,
             exceptions: &of_people,

@@ -20,6 +20,8 @@ use crate::defaults::Unapplied;
 
 /// Namespaces that a condition names.
 const MOST_NAMESPACES: usize = 5;
+/// Names in rows that a condition names.
+const MOST_NAMES: usize = 3;
 
 /// What the statuses depend on.
 pub(super) struct Facts<'a> {
@@ -28,6 +30,8 @@ pub(super) struct Facts<'a> {
     pub(super) errors: &'a HashMap<String, MatrixError>,
     pub(super) unapplied: &'a Unapplied,
     pub(super) namespaces: &'a HashMap<String, BTreeMap<String, String>>,
+    /// The names of the HostProfiles.
+    pub(super) profiles: &'a [&'a str],
     /// Whether the operator labels nodes, by which pods are steered.
     pub(super) label_nodes: bool,
     /// What was counted. Without it the counters stay as they are: who edits a matrix is told at once what became of that.
@@ -75,14 +79,19 @@ fn status(matrix: &SupportMatrix, facts: &Facts<'_>) -> SupportMatrixStatus {
         .find(|(active, _)| active.name_any() == name);
     let rules = active.map_or(0, |(_, policy)| matrix::count(&policy.rules));
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let policy = active.map(|it| it.1);
+    let unknown = unknown_names(policy, facts.profiles);
     let mut conditions = vec![match facts.errors.get(&name) {
         None => Wanted {
             type_: names::READY,
             status: Status::True,
-            reason: "RulesLoaded",
+            reason: match unknown.is_empty() {
+                true => "RulesLoaded",
+                false => "UnknownName",
+            },
             message: format!(
-                "{rules} rules loaded, {RULES_VERSION} of {RULES_PUBLISHED}{}",
-                held_back(active.map(|it| it.1))
+                "{rules} rules loaded, {RULES_VERSION} of {RULES_PUBLISHED}{}{unknown}",
+                held_back(policy)
             ),
         },
         Some(error) => Wanted {
@@ -188,6 +197,19 @@ fn held_back(policy: Option<&Policy>) -> String {
         ),
         Ordering::Equal | Ordering::Greater => String::new(),
     }
+}
+
+/// What rows name and nothing bears. They count all the same, as what bears it may come.
+fn unknown_names(policy: Option<&Policy>, profiles: &[&str]) -> String {
+    let rows = policy.iter().flat_map(|policy| &policy.rules.rows);
+    let names: Vec<_> = rows.flat_map(|row| row.unknown_names(profiles)).collect();
+    let told = names.iter().take(MOST_NAMES).map(|it| format!("; {it}"));
+    let mut told: String = told.collect();
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => {}
+        more => told.push_str(&format!("; and {more} more")),
+    }
+    told
 }
 
 /// The namespaces of the matrix whose labels ask for a mode that they do not get. Nothing if all get theirs.

@@ -37,6 +37,7 @@ fn written(
         errors: &errors,
         unapplied: &Unapplied::new(),
         namespaces: &HashMap::new(),
+        profiles: &["rhel94-k514", "amzn2-k510"],
         label_nodes: false,
         counted: passing.map(|_| counted),
         now: &Time(jiff::Timestamp::UNIX_EPOCH),
@@ -108,4 +109,32 @@ fn steering_without_labels_is_told() {
     let ended = matrix(2, json!({}), Some(steering));
     let ended = written(ended, &mut last, None).unwrap();
     assert_eq!(shown(&ended).2, ["Ready True RulesLoaded"]);
+}
+
+#[test]
+fn a_row_that_names_what_is_not_there_is_told() {
+    let rows = |host: Value| json!({"rules": [{"name": "mine", "host": host, "image": {"distro": "rhel"}, "verdict": "Unsupported"}]});
+    let mut last = Policies::default();
+    let typo = rows(json!({"profiles": ["rhel94-k541"]}));
+    let status = written(matrix(1, typo, None), &mut last, None).unwrap();
+    let condition = &status.conditions[0];
+    let expected = "; row \"mine\": host.profiles: there is no HostProfile rhel94-k541; did you mean rhel94-k514?";
+    assert_eq!(
+        (condition.status.as_str(), condition.reason.as_str()),
+        ("True", "UnknownName")
+    );
+    assert!(
+        condition.message.ends_with(expected),
+        "{}",
+        condition.message
+    );
+    let mended = matrix(2, rows(json!({"profiles": ["rhel94-*"]})), Some(status));
+    let mended = written(mended, &mut last, None).unwrap();
+    assert_eq!(shown(&mended).2, ["Ready True RulesLoaded"]);
+
+    let many: Vec<_> = (0..5).map(|number| format!("other-{number}")).collect();
+    let many = matrix(3, rows(json!({"profiles": many})), Some(mended));
+    let many = written(many, &mut last, None).unwrap();
+    let message = &many.conditions[0].message;
+    assert!(message.ends_with("other-2; and 2 more"), "{message}");
 }
