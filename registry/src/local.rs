@@ -49,13 +49,19 @@ pub enum LocalError {
         problem: String,
     },
     /// There are several images, or none of the wanted name.
-    #[error("{} holds {}: write one of them after it", path.display(), names.join(", "))]
+    #[error("{} does not tell which image is meant: write one of {}", path.display(), whole(path, names))]
     Name {
         /// What was given.
         path: PathBuf,
         /// What it holds, each as it may be written after the path: `:NAME`, `@DIGEST`.
         names: Vec<String>,
     },
+}
+
+/// The names of an archive's or a layout's images, as they may be written.
+fn whole(path: &Path, names: &[String]) -> String {
+    let names = names.iter().map(|name| format!("{}{name}", path.display()));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// What an image on disk says.

@@ -304,7 +304,7 @@ fn of_several_images_without_names_a_digest_chooses() {
         &folder,
         &["images", &other],
         2,
-        &["write one of them after it"],
+        &["image does not tell which image is meant: write one of image@sha256:"],
     );
 }
 
