@@ -79,32 +79,20 @@ struct Hook {
 
 fn hooks(read: &Read) -> Result<Vec<Hook>, &String> {
     let (validating, mutating) = (read.validating.as_ref()?, read.mutating.as_ref()?);
-    // Both kinds of configurations have webhooks, each of a type of its own.
-    let validating = validating.iter().flat_map(|all| {
-        let hooks = all.webhooks.iter().flatten();
-        hooks.map(|it| {
-            (
-                all.name_any(),
-                &it.name,
-                &it.failure_policy,
-                &it.client_config,
-            )
-        })
-    });
-    let mutating = mutating.iter().flat_map(|all| {
-        let hooks = all.webhooks.iter().flatten();
-        hooks.map(|it| {
-            (
-                all.name_any(),
-                &it.name,
-                &it.failure_policy,
-                &it.client_config,
-            )
-        })
-    });
-    let ours = validating
-        .chain(mutating)
-        .filter(|(_, name, ..)| is_ours(name));
+    // Both kinds of configurations have webhooks, each of a type of its own with the same fields.
+    macro_rules! all {
+        ($configurations:expr) => {
+            $configurations.iter().flat_map(|one| {
+                let hooks = one.webhooks.iter().flatten();
+                hooks.map(|it| {
+                    let (policy, client) = (&it.failure_policy, &it.client_config);
+                    (one.name_any(), &it.name, policy, client)
+                })
+            })
+        };
+    }
+    let all = all!(validating).chain(all!(mutating));
+    let ours = all.filter(|(_, name, ..)| is_ours(name));
     let hooks = ours.map(|(configuration, name, policy, client)| Hook {
         configuration,
         name: name.clone(),
