@@ -268,10 +268,23 @@ pub fn find(
     digest: &Digest,
     get: impl Fn(&str) -> Option<Arc<KeptImageProfile>>,
 ) -> Option<Inspected> {
+    about(digest, get)?.inspected(digest)
+}
+
+/// The same, whichever version read it.
+pub fn find_of_any_version(
+    digest: &Digest,
+    get: impl Fn(&str) -> Option<Arc<KeptImageProfile>>,
+) -> Option<Inspected> {
+    about(digest, get)?.told(digest)
+}
+
+fn about(
+    digest: &Digest,
+    get: impl Fn(&str) -> Option<Arc<KeptImageProfile>>,
+) -> Option<Arc<KeptImageProfile>> {
     let mut named = names(digest).into_iter().filter_map(get);
-    named
-        .find(|profile| profile.is_about(digest))?
-        .inspected(digest)
+    named.find(|profile| profile.is_about(digest))
 }
 
 /// A platform, so that it is read back as what it is. One with long parts is no host's, and stays none when they are cut.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hostfit_crds::CompatReport;
 use hostfit_crds::compat_exception::exceptions as exceptions_of;
+use hostfit_crds::image_profile::find_of_any_version;
 use hostfit_crds::policies::Policies;
 use hostfit_crds::runtime_class::runtime_classes as runtime_classes_of;
 use hostfit_engine::landing::Fleet;
@@ -13,6 +14,7 @@ use hostfit_engine::lineage::Catalog;
 use hostfit_registry::Platforms;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -27,6 +29,7 @@ use crate::world::World;
 mod event;
 mod exceptions;
 mod images;
+mod interim;
 mod matrices;
 pub mod offline;
 mod plan;
@@ -161,15 +164,21 @@ impl Reports {
         let catalog = Catalog::new(bases.iter().flat_map(|base| base.known_bases()));
         let accepted = exceptions_of(of_people.iter().map(AsRef::as_ref));
         let replacements = replacements::replacements(&profiles, &fleet);
+        let store = world.image_profiles.store();
+        let interim = interim::interim(self.images.told(), |digest| {
+            let get = |name: &str| store?.get(&ObjectRef::new(name));
+            find_of_any_version(digest, get)
+        });
         let view = plan::View {
             fleet: &fleet,
             catalog: &catalog,
             policies,
             namespaces: &namespaces,
             facts: &|item, image| {
-                self.images
-                    .facts(&self.images.ask(item, image))
-                    .map(AsRef::as_ref)
+                let facts = self.images.facts(&self.images.ask(item, image))?;
+                let digest = facts.value().map(|facts| &facts.digest);
+                let better = digest.and_then(|digest| interim.get(digest));
+                Some(better.unwrap_or(facts))
             },
             ran: &ran,
             exceptions: &accepted,

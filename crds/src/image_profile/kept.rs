@@ -76,8 +76,12 @@ impl KeptImageProfile {
     /// What is known of the image with this digest, if it is about that one and as this version reads layers.
     pub fn inspected(&self, digest: &Digest) -> Option<Inspected> {
         // Looked up often, and unpacked only where something comes of it.
-        let is_of_use = self.is_about(digest) && self.read_by == READ_BY;
-        let profile = is_of_use.then(|| self.unpacked())??;
+        (self.read_by == READ_BY).then(|| self.told(digest))?
+    }
+
+    /// The same, whichever version read it.
+    pub fn told(&self, digest: &Digest) -> Option<Inspected> {
+        let profile = self.is_about(digest).then(|| self.unpacked())??;
         profile.status?.facts(digest.clone())
     }
 }

@@ -75,6 +75,11 @@ impl Images {
         self.book.get(ask)?.facts.as_ref()
     }
 
+    /// What the registries have told of each.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &SharedFacts> {
+        self.book.values().filter_map(|it| it.facts.as_ref())
+    }
+
     /// How an image of a workload is asked for: with the pull secrets of its pods.
     pub(crate) fn ask(&self, item: &Item, image: &ImageRef) -> Ask {
         Ask {
