@@ -128,7 +128,11 @@ impl Container {
         let app_armor = own.app_armor_profile.as_ref();
         let capabilities = own.capabilities.iter().flat_map(|it| &it.add);
         let mut dropped = own.capabilities.iter().flat_map(|it| &it.drop);
-        let short = |name: &String| name.trim_start_matches("CAP_").to_owned();
+        // Runtimes take them in either case.
+        let short = |name: &String| {
+            let name = name.to_ascii_uppercase();
+            name.trim_start_matches("CAP_").to_owned()
+        };
         let security = engine::Security {
             privileged: own.privileged,
             seccomp: own

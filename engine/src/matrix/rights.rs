@@ -75,8 +75,7 @@ const FORBID: [(&str, &str); 3] = [
 pub(super) fn own_namespaces(cell: &Cell<'_>) -> Outcome {
     let program = cell.files().and_then(|files| files.own_namespaces.as_ref());
     let security = &cell.uses.security;
-    let may = security.privileged || security.capabilities.contains("SYS_ADMIN");
-    let Some(program) = program.filter(|_| !may) else {
+    let Some(program) = program.filter(|_| !security.may("SYS_ADMIN")) else {
         return Outcome::Compatible;
     };
     let forbids = |(name, value): &&(&str, &str)| sysctl(cell, name).as_deref() == Some(*value);
@@ -115,10 +114,10 @@ pub(super) fn low_ports(cell: &Cell<'_>) -> Outcome {
         Some(user) => user == 0,
         None => matches!(user, "" | "0" | "root"),
     };
-    let Some(port) = port.filter(|_| !is_root && !security.privileged) else {
+    let Some(port) = port.filter(|_| !is_root) else {
         return Outcome::Compatible;
     };
-    let may_bind = security.capabilities.contains("NET_BIND_SERVICE") || security.host_network;
+    let may_bind = security.may("NET_BIND_SERVICE") || security.host_network;
     if may_bind || security.first_port.is_some_and(|first| first <= port) {
         return Outcome::Compatible;
     }
