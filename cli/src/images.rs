@@ -215,6 +215,12 @@ pub(crate) fn table(image: &Image, catalog: &Catalog) {
             say!("    not read: {}", plain(what, 300));
         }
     }
+    if facts.left_out > 0 {
+        say!(
+            "  {} more platforms, not in its ImageProfile",
+            facts.left_out
+        );
+    }
 }
 
 /// What is behind the program that starts and was not looked at.
@@ -265,15 +271,45 @@ fn document(image: &Image, catalog: &Catalog) -> Value {
                 }
             });
             let platforms: Vec<_> = platforms.collect();
-            json!({"image": image.named, "digest": facts.digest.as_str(), "platforms": platforms})
+            let mut document = json!({"image": image.named, "digest": facts.digest.as_str(), "platforms": platforms});
+            let omitted = (facts.left_out > 0).then_some(facts.left_out);
+            if let Some((omitted, document)) = omitted.zip(document.as_object_mut()) {
+                document.insert("platforms_omitted".to_owned(), omitted.into());
+            }
+            document
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use hostfit_engine::fact::{Evidence, Strength};
     use hostfit_engine::files::Program;
+    use hostfit_engine::image::ImageFacts;
+
+    #[test]
+    fn platforms_that_a_profile_leaves_out_are_told() {
+        let omitted = |left_out| {
+            let reference: ImageRef = "a.example/app:1".parse().unwrap();
+            let facts = ImageFacts {
+                digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+                platforms: Vec::new(),
+                left_out,
+            };
+            let from = Evidence::new(Strength::Stated, "ImageProfile");
+            let image = Image {
+                named: reference.to_string(),
+                reference,
+                facts: Arc::new(Fact::Known(facts, from)),
+            };
+            document(&image, &Catalog::default())["platforms_omitted"].clone()
+        };
+        assert_eq!(omitted(968), 968);
+        assert_eq!(omitted(0), Value::Null);
+    }
 
     #[test]
     fn what_is_behind_scripts_and_shells_is_said_not_to_be_followed() {
