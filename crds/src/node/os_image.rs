@@ -22,6 +22,7 @@ const NAMES: &[(&str, &str)] = &[
     ("SUSE Linux Enterprise Micro", "sle-micro"),
     ("SUSE Linux Micro", "sl-micro"),
     ("SUSE Linux Enterprise Server", "sles"),
+    ("SUSE Linux Enterprise Desktop", "sled"),
     (
         "SUSE Linux Enterprise High Performance Computing",
         "sle_hpc",
@@ -43,6 +44,20 @@ const NAMES: &[(&str, &str)] = &[
     ("VMware Photon", "photon"),
     ("CBL-Mariner", "mariner"),
     ("Microsoft Azure Linux", "azurelinux"),
+    ("Container Linux by CoreOS", "coreos"),
+    ("Kylin Linux Advanced Server", "kylin"),
+    ("UnionTech OS", "uos"),
+    ("Huawei Cloud EulerOS", "hce"),
+    ("MIRACLE LINUX", "miraclelinux"),
+    ("Gentoo", "gentoo"),
+    ("Void Linux", "void"),
+    ("Manjaro", "manjaro"),
+    ("Kali GNU/Linux", "kali"),
+    ("Devuan GNU/Linux", "devuan"),
+    ("Linux Mint", "linuxmint"),
+    ("Pop!_OS", "pop"),
+    ("Arch Linux ARM", "archarm"),
+    ("Arch Linux 32", "arch32"),
     ("Arch Linux", "arch"),
 ];
 
@@ -58,7 +73,7 @@ pub(crate) fn distribution(os_image: &str, kernel: Option<&KernelVersion>) -> Op
     let version = match *id {
         "rhcos" => return Some(core_os(rest, kernel)),
         "scos" => return Some(stream_core_os(rest, kernel)),
-        "sles" | "sle_hpc" => version.map(|version| with_service_pack(version, rest)),
+        "sles" | "sled" | "sle_hpc" => version.map(|version| with_service_pack(version, rest)),
         // The name carries point releases that VERSION_ID does not.
         "ubuntu" | "flatcar" | "talos" | "alpine" | "fedora" => {
             version.map(|version| first_numbers(version, if *id == "fedora" { 1 } else { 2 }))
@@ -109,14 +124,30 @@ pub(crate) fn canonical(os: Distribution, kernel: Option<&KernelVersion>) -> Dis
         }
         "fedora" => Distribution::new(id, first_numbers(version, 1)),
         "bottlerocket" => Distribution::new(id, first_numbers(version, 3)),
-        _ => os,
+        // Before 5.2, and as Rancher and Harvester rename it: all of them are SLE Micro.
+        "suse-microos" | "sle-micro-rancher" => Distribution::new("sle-micro", version),
+        // For SAP Applications, up to 12: `12.2`, and `12.1.0.1` or `12.0.1` of images of old.
+        "sles_sap" => {
+            let version = first_numbers(version, 2);
+            Distribution::new("sles", version.strip_suffix(".0").unwrap_or(&version))
+        }
+        _ => Distribution::new(id, without_v(version)),
+    }
+}
+
+/// `v1.4.2` and `V10` of RancherOS and Kylin are 1.4.2 and 10.
+fn without_v(word: &str) -> &str {
+    let rest = word.strip_prefix(['v', 'V']).unwrap_or(word);
+    match rest.starts_with(|c: char| c.is_ascii_digit()) {
+        true => rest,
+        false => word,
     }
 }
 
 /// The words that begin with a number, without `v`, parentheses and what follows a dash.
 fn versions(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '(', ')', '/'])
-        .map(|word| word.strip_prefix('v').unwrap_or(word))
+        .map(without_v)
         .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
         .map(|word| word.split(['-', '+']).next().unwrap_or(word))
         .filter(|word| word.parse::<DottedVersion>().is_ok())
@@ -171,9 +202,9 @@ fn of_kernel(kernel: &KernelVersion, mark: &str) -> Option<String> {
     (!major.is_empty()).then(|| format!("{major}.0"))
 }
 
-/// `My Linux 3 (Nice)` becomes `my-linux 3`.
+/// `My Linux v3 (Nice)` becomes `my-linux 3`.
 fn slug(os_image: &str) -> Option<Distribution> {
-    let number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let number = |word: &&str| without_v(word).starts_with(|c: char| c.is_ascii_digit());
     let words = os_image
         .split_whitespace()
         .take_while(|word| !number(word) && !word.starts_with('('));
@@ -411,6 +442,51 @@ mod tests {
         );
     }
 
+    #[test]
+    fn nodes_that_others_wrote_of_are_recognised() {
+        // `kubectl get nodes -o wide` of public repositories, and PRETTY_NAMEs of which-distro/os-release.
+        check("k3OS v0.10.0", "5.0.0-43-generic", "k3os 0.10.0");
+        check("K3s v1.27.4+k3s1", "6.1.0", "k3s 1.27.4");
+        check("RancherOS v1.4.0", "4.14.32-rancher2", "rancheros 1.4.0");
+        let harvester = "6.12.0-160000.37-default";
+        check("Harvester v1.9.0", harvester, "harvester 1.9.0");
+        check("Harvester v1.5.1-rc2", harvester, "harvester 1.5.1");
+        check("Harvester master", harvester, "harvester-master");
+        let kylin = "Kylin Linux Advanced Server V10 (Lance)";
+        check(kylin, "4.19.90-52.39.v2207.ky10.x86_64", "kylin 10");
+        check("UnionTech OS Server 20", "4.19.0", "uos 20");
+        check("Huawei Cloud EulerOS 2.0 (x86_64)", "5.10.0", "hce 2.0");
+        check("EulerOS 2.0 (SP5)", "3.10.0", "euleros 2.0");
+        let coreos = "Container Linux by CoreOS 2135.4.0 (Rhyolite)";
+        check(coreos, "4.19.50-coreos-r1", "coreos 2135.4.0");
+        check("Gentoo/Linux", "6.1.0-gentoo", "gentoo");
+        check("Gentoo Linux", "6.12.0-gentoo", "gentoo");
+        check("Void Linux", "6.6.0_1", "void");
+        check("Pop!_OS 22.04 LTS", "6.2.6-76060206-generic", "pop 22.04");
+        check("Arch Linux ARM", "6.1.0-rpi", "archarm");
+        check(
+            "SUSE Linux Enterprise Desktop 15 SP5",
+            "5.14.21",
+            "sled 15.5",
+        );
+        let uek = "5.15.0-202.135.2.el8uek.x86_64";
+        check("Oracle Linux Server 8.10", uek, "ol 8.10");
+        let photon = "VMware Photon OS/Linux";
+        check(photon, "4.19.154-3.ph3-esx", "photon 3.0");
+        check(photon, "6.1.176-4.ph5", "photon 5.0");
+        // A node that has the kernel of Azure Linux already.
+        check("CBL-Mariner/Linux", "6.6.85.1-2.azl3", "mariner");
+        let kata = "6.6.137.mshv2-1.azl3";
+        check("Microsoft Azure Linux 3.0", kata, "azurelinux 3.0");
+        let aliyun = "Alibaba Cloud Linux (Aliyun Linux) 2.1903 LTS (Hunting Beagle)";
+        check(aliyun, "4.19.91-26.al7.x86_64", "alinux 2.1903");
+        let auto = "Bottlerocket (EKS Auto, Standard) 2025.3.22 (aws-k8s-1.32-standard)";
+        check(auto, "6.1.129", "bottlerocket 2025.3.22");
+        check("TencentOS Server 4.2", "6.6.92-34.oc9", "tencentos 4.2");
+        check("openSUSE MicroOS", "6.16.3-1-default", "opensuse-microos");
+        check("Buildroot 2023.02.9", "5.10.207", "buildroot 2023.02.9");
+    }
+
     #[track_caller]
     fn same(id: &str, version: &str, kernel: &str, os_image: &str) {
         let kernel: Option<KernelVersion> = kernel.parse().ok();
@@ -484,6 +560,17 @@ mod tests {
             "5.14.21",
             "SUSE Linux Enterprise Server 15 SP5",
         );
+        let micro = "SUSE Linux Enterprise Micro 5.1";
+        same("suse-microos", "5.1", "5.3.18", micro);
+        let rancher = "SUSE Linux Enterprise Micro for Rancher 5.4";
+        same("sle-micro-rancher", "5.4", "5.14.21", rancher);
+        let sap = "SUSE Linux Enterprise Server for SAP Applications 12";
+        same("sles_sap", "12.2", "4.4.21", &format!("{sap} SP2"));
+        same("sles_sap", "12.1.0.1", "3.12.49", &format!("{sap} SP1"));
+        same("sles_sap", "12.0.1", "3.12.49", sap);
+        same("rancheros", "v1.4.2", "4.14.73", "RancherOS v1.4.2");
+        let kylin = "Kylin Linux Advanced Server V10 (Tercel)";
+        same("kylin", "V10", "4.19.90", kylin);
     }
 
     #[test]
