@@ -107,9 +107,17 @@ fn status_facts(node: &Node) -> HostFacts {
     }
 }
 
-/// The kernel of the Raspberry Pi 5, `6.6.28+rpt-rpi-2712`, is the one whose name tells the size of its pages.
+/// Kernels whose names tell the size of their pages, all for arm64: that of the Raspberry Pi 5, those of Fedora for Apple's
+/// machines, and the `64k` of Red Hat's family and of Ubuntu.
 fn large_pages(kernel: &str) -> Option<u32> {
-    kernel.ends_with("+rpt-rpi-2712").then_some(16_384)
+    const NAMES: &[(&str, u32)] = &[
+        ("+rpt-rpi-2712", 16_384),
+        ("+16k", 16_384),
+        ("+64k", 65_536),
+        ("-64k", 65_536),
+    ];
+    let name = NAMES.iter().find(|(name, _)| kernel.ends_with(name));
+    name.map(|(_, size)| *size)
 }
 
 fn label_facts(labels: &BTreeMap<String, String>) -> HostFacts {
@@ -354,6 +362,11 @@ mod tests {
         };
         assert_eq!(pages("6.6.28+rpt-rpi-2712"), Some(16_384));
         assert_eq!(pages("6.6.28+rpt-rpi-v8"), None);
+        // `uname -r` of public reports.
+        assert_eq!(pages("5.14.0-570.73.1.el9_6.aarch64+64k"), Some(65_536));
+        assert_eq!(pages("6.17.0-1014-nvidia-64k"), Some(65_536));
+        assert_eq!(pages("6.14.4-400.asahi.fc41.aarch64+16k"), Some(16_384));
+        assert_eq!(pages("6.14.0-1008-nvidia"), None);
         let features = |labels: serde_json::Value| {
             let status = info(
                 "Ubuntu 24.04.3 LTS",
