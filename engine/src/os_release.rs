@@ -63,7 +63,9 @@ fn os_release<'a>(text: &str, read: &impl Fn(&str) -> Option<&'a str>) -> Option
     let version = field(text, "VERSION_ID").filter(|it| it != "TEMPLATE_VERSION_ID");
     match (id.as_str(), version) {
         // Stream shares ID and VERSION_ID with the CentOS that it replaced.
-        ("centos", Some(version)) if field(text, "NAME")?.contains("Stream") => {
+        ("centos", Some(version))
+            if field(text, "NAME").is_some_and(|name| name.contains("Stream")) =>
+        {
             Some(Distribution::new("centos-stream", version))
         }
         // Testing and unstable have no release yet; of the two only the name of the next one is told.
@@ -203,6 +205,7 @@ mod tests {
         let centos = |name: &str| format!("NAME=\"{name}\"\nID=\"centos\"\nVERSION_ID=\"8\"");
         os_release(&centos("CentOS Linux"), "centos 8");
         os_release(&centos("CentOS Stream"), "centos-stream 8");
+        os_release("ID=centos\nVERSION_ID=7", "centos 7");
         os_release(
             "PRETTY_NAME=\"Debian GNU/Linux forky/sid\"\nID=debian\nVERSION_CODENAME=forky",
             "debian sid",
