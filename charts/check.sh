@@ -285,6 +285,9 @@ refused 'pullSecrets is not PodReferenced' --set 'registry.pullSecretNamespaces=
 refused 'caBundle' --set registry.caBundle=nonsense
 refused 'mirrors' --set 'registry.mirrors.a={https://me:word@mirror.example.com}'
 refused 'mirrors' --set 'registry.mirrors.a={mirror.example.com}'
+refused 'denyNetworks' --set 'registry.denyNetworks={10.0.0.0/33}'
+refused 'denyNetworks' --set 'registry.denyNetworks={10.0.0.256/8}'
+refused 'denyNetworks' --set 'registry.denyNetworks={fd00::/129}'
 refused 'matrix.spec.steer=true needs facts.labelNodes=true' --set matrix.spec.steer=true,facts.labelNodes=false
 refused 'matrix.spec.mode: set mode instead' --set matrix.spec.mode=Audit
 refused 'unknownPolicy' --set matrix.unknownPolicy.hostUnknown=Refuse
