@@ -118,10 +118,7 @@ pub(crate) fn canonical(os: Distribution, kernel: Option<&KernelVersion>) -> Dis
         },
         "scos" => stream_core_os(version, kernel),
         "ubuntu" | "flatcar" | "alpine" => Distribution::new(id, first_numbers(version, 2)),
-        "talos" => {
-            let version = version.strip_prefix('v').unwrap_or(version);
-            Distribution::new(id, first_numbers(version, 2))
-        }
+        "talos" => Distribution::new(id, first_numbers(without_v(version), 2)),
         "fedora" => Distribution::new(id, first_numbers(version, 1)),
         "bottlerocket" => Distribution::new(id, first_numbers(version, 3)),
         // Before 5.2, and as Rancher and Harvester rename it: all of them are SLE Micro.
