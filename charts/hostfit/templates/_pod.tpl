@@ -71,6 +71,8 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 image: {{ include "hostfit.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [/usr/bin/hostfit-{{ .component }}]
+# So that its last words are in the pod's status, where `hostfit doctor` and `kubectl describe` read them.
+terminationMessagePolicy: FallbackToLogsOnError
 {{ include "hostfit.containerSecurity" . }}
 readinessProbe:
   httpGet: {path: /readyz, port: admin}

@@ -3,6 +3,7 @@
 mod cluster;
 mod deployment;
 mod facts;
+mod pods;
 mod registries;
 pub(super) mod rights;
 mod webhook;

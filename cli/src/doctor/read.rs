@@ -43,6 +43,8 @@ pub(super) struct Read {
     pub(super) crds: Answer<Vec<CustomResourceDefinition>>,
     /// Of Hostfit, of all releases.
     pub(super) deployments: Answer<Vec<Deployment>>,
+    /// In the namespaces of all releases: of Hostfit.
+    pub(super) pods: Answer<Vec<Pod>>,
     /// Of Hostfit, of all releases.
     pub(super) validating: Answer<Vec<ValidatingWebhookConfiguration>>,
     pub(super) mutating: Answer<Vec<MutatingWebhookConfiguration>>,
@@ -173,6 +175,7 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
             })
         }),
         deployments,
+        pods: Ok(Vec::new()),
         secret: Err("there is no install".to_owned()),
         listed: Ok(Vec::new()),
         endpoints: Err("there is no install".to_owned()),
@@ -189,6 +192,7 @@ pub(super) async fn read(cluster: &Cluster, before: bool) -> anyhow::Result<Read
         read.rights = users(cluster).await;
         return Ok(read);
     }
+    read.pods = pods(cluster, read.namespaces(), &ours).await;
     if let Some((namespace, secret)) = read.secret_name() {
         let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
         read.secret = get(
@@ -245,6 +249,19 @@ async fn get<T>(
         Err(Refusal::Forbidden(_)) => Err(format!("you may not {what}")),
         Err(Refusal::Trouble(error)) => Err(format!("{what}: {error:#}")),
     }
+}
+
+async fn pods(
+    cluster: &Cluster,
+    namespaces: BTreeSet<String>,
+    ours: &ListParams,
+) -> Answer<Vec<Pod>> {
+    let lists = namespaces.into_iter().map(|namespace| async move {
+        let api = Api::namespaced(cluster.client.clone(), &namespace);
+        list(cluster, api, ours, "pods").await
+    });
+    let all: Vec<Vec<Pod>> = futures::future::try_join_all(lists).await?;
+    Ok(all.into_iter().flatten().collect())
 }
 
 /// Whether these Secrets are there. What they hold is not asked for.

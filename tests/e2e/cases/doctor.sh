@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real install, broken in eleven ways: doctor finds each, and names the fix.
+# A real install, broken in twelve ways: doctor finds each, and names the fix.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . tests/e2e/kit.sh
@@ -125,6 +125,13 @@ say "  11 no SupportMatrix"
 kubectl delete supportmatrix default >/dev/null
 check "no SupportMatrix" told Warning matrices "there is no SupportMatrix"
 kubectl rollout restart deployment/hostfit-operator -n hostfit >/dev/null
+kubectl rollout status deployment/hostfit-operator -n hostfit --timeout 60s >/dev/null
+well_again
+
+say "  12 a program that ends"
+kubectl set env deployment/hostfit-operator -n hostfit HOSTFIT_REGISTRY_DENY_NETWORKS=10.0.0.0/33 >/dev/null
+eventually 60 "a new pod that ends, beside the old one" told Warning operator "hostfit-operator 1/1, and a new pod does not become ready; it ended with 2: invalid value '10.0.0.0/33'"
+kubectl set env deployment/hostfit-operator -n hostfit HOSTFIT_REGISTRY_DENY_NETWORKS- >/dev/null
 kubectl rollout status deployment/hostfit-operator -n hostfit --timeout 60s >/dev/null
 well_again
 

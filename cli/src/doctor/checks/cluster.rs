@@ -251,7 +251,7 @@ pub(super) fn operator(read: &Read) -> Group {
         .iter()
         .filter(|it| component(it) == Some("operator"))
     {
-        available(deployment, "operator", &mut group);
+        available(deployment, read, "operator", &mut group);
         let version = deployment.labels().get("app.kubernetes.io/version");
         if let Some(version) = version.filter(|it| *it != env!("CARGO_PKG_VERSION")) {
             group.warning(

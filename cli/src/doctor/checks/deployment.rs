@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 
 use super::super::read::Read;
 use super::Group;
+use super::pods::trouble;
 use super::rights::component;
 
 /// What to do where nothing of Hostfit is here.
@@ -48,8 +49,13 @@ pub(super) fn restart(read: &Read) -> String {
     operator.map_or_else(|| "start the operator".to_owned(), restart)
 }
 
-/// Whether all pods of a Deployment are ready.
-pub(super) fn available(deployment: &Deployment, section: &'static str, group: &mut Group) {
+/// Whether all pods of a Deployment are ready; else why not, as far as the pods tell.
+pub(super) fn available(
+    deployment: &Deployment,
+    read: &Read,
+    section: &'static str,
+    group: &mut Group,
+) {
     let wanted = deployment
         .spec
         .as_ref()
@@ -81,11 +87,26 @@ pub(super) fn available(deployment: &Deployment, section: &'static str, group: &
         replicas(component),
         component.unwrap_or_default()
     );
+    // Who may not read them is told where to look all the same.
+    let pods = read.pods.as_deref().unwrap_or_default();
+    let why = trouble(deployment, pods);
+    let because = |says: String| match &why {
+        Some(why) => format!("{says}; {why}"),
+        None => says,
+    };
     match (ready, wanted) {
         (_, 0) => group.problem(section, format!("{name} is scaled to 0"), scale),
-        (0, _) => group.problem(section, format!("{name}: none of {wanted} is ready"), look),
+        (0, _) => {
+            let says = format!("{name}: none of {wanted} is ready");
+            group.problem(section, because(says), look);
+        }
         (ready, wanted) if ready < wanted => {
-            group.warning(section, format!("{name} {ready}/{wanted}"), look);
+            group.warning(section, because(format!("{name} {ready}/{wanted}")), look);
+        }
+        // Pods of before an upgrade go on while the new ones fail.
+        _ if why.is_some() => {
+            let says = format!("{name} {ready}/{wanted}, and a new pod does not become ready");
+            group.warning(section, because(says), look);
         }
         _ => group.fine(section, format!("{name} {ready}/{wanted}")),
     }

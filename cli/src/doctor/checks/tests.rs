@@ -1,6 +1,6 @@
 //! A healthy install, and one thing of it broken at a time.
 
-mod install;
+pub(super) mod install;
 
 use k8s_openapi::ByteString;
 use serde_json::json;
@@ -221,6 +221,36 @@ fn a_webhook_that_cannot_be_reached() {
             "none of 2 is ready",
             "kubectl -n hostfit describe pods -l app.kubernetes.io/component=webhook,app.kubernetes.io/instance=hostfit tells",
             "logs deploy/hostfit-webhook",
+        ],
+    );
+    let ended = |read: &mut Read, ready: i32| {
+        let webhook = &mut read.deployments.as_mut().unwrap()[1];
+        webhook.status.as_mut().unwrap().ready_replicas = Some(ready);
+        let labels = webhook.spec.as_ref().unwrap().selector.match_labels.clone();
+        read.pods = Ok(vec![of(json!({
+            "metadata": {"name": "p", "namespace": "hostfit", "labels": labels},
+            "status": {"containerStatuses": [{
+                "name": "webhook", "ready": false, "restartCount": 4, "image": "i", "imageID": "",
+                "lastState": {"terminated": {"exitCode": 1, "message": "Error: listen on 0.0.0.0:80\n"}},
+            }]},
+        }))]);
+    };
+    let why = "it ended with 1: listen on 0.0.0.0:80";
+    check(
+        |read| ended(read, 0),
+        &["Problem unreachable", "none of 2 is ready", why],
+    );
+    check(
+        |read| ended(read, 1),
+        &["Warning unreachable", "hostfit-webhook 1/2", why],
+    );
+    // The old ones go on.
+    check(
+        |read| ended(read, 2),
+        &[
+            "Warning unreachable",
+            "a new pod does not become ready",
+            why,
         ],
     );
     let scaled = |read: &mut Read| {

@@ -106,7 +106,7 @@ fn hooks(read: &Read) -> Result<Vec<Hook>, &String> {
 fn reachable(read: &Read, group: &mut Group) {
     let deployments = read.deployments.iter().flatten();
     for deployment in deployments.filter(|it| component(it) == Some("webhook")) {
-        available(deployment, "unreachable", group);
+        available(deployment, read, "unreachable", group);
     }
     let Some((namespace, service, _)) = read.service() else {
         return;

@@ -28,6 +28,12 @@ impl Read {
         Some((service.namespace, service.name, service.path))
     }
 
+    /// Namespaces of all releases.
+    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+        let deployments = self.deployments.iter().flatten();
+        deployments.filter_map(|it| it.namespace()).collect()
+    }
+
     /// Namespace and name of the Secret of the certificate, as the webhook mounts it.
     pub(super) fn secret_name(&self) -> Option<(String, String)> {
         let deployments = self.deployments.as_ref().ok()?;

@@ -25,11 +25,11 @@ pub(super) fn certificate(from: i64, until: i64) -> (Vec<u8>, Vec<u8>) {
     (ca.pem().into_bytes(), leaf.pem().into_bytes())
 }
 
-pub(super) fn of<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
+pub(in crate::doctor::checks) fn of<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
-pub(super) fn deployment(component: &str, instance: &str) -> serde_json::Value {
+pub(in crate::doctor::checks) fn deployment(component: &str, instance: &str) -> serde_json::Value {
     json!({
         "metadata": {
             "name": format!("{instance}-{component}"), "namespace": instance,
@@ -104,6 +104,7 @@ pub(super) fn healthy() -> Read {
         crds: Ok(hostfit_crds::all()),
         rights: Ok(rights.collect()),
         deployments: Ok(deployments.into()),
+        pods: Ok(Vec::new()),
         validating: Ok(vec![of(configuration("hostfit", &bundle, "Fail"))]),
         mutating: Ok(vec![of(configuration("hostfit", &bundle, "Fail"))]),
         secret: Ok(of(
