@@ -109,7 +109,10 @@ always() {
     [.[] | select(of_test)] | ([.[].rules // [] | .[] | select(.verbs - ["get", "list"] != []) | .resources[]] - ["subjectaccessreviews", "pods"]) == []
     and all(.metadata.annotations["helm.sh/hook"] == "test" and (.metadata.annotations["helm.sh/hook-delete-policy"] | contains("hook-succeeded,hook-failed")))'
   holds "$1" "has a test that the restricted standard refuses" 'kind("Pod").spec | .securityContext.runAsNonRoot and .containers[0].securityContext.capabilities == {drop: ["ALL"]}'
-  holds "$1" "judges its own namespace" '[webhooks | .namespaceSelector.matchExpressions | length == 1 and (.[0] | .operator == "NotIn" and .key == "kubernetes.io/metadata.name" and any(.values[]; . == "checked"))] | length == 5 and all'
+  holds "$1" "judges its own namespace" '[webhooks | .namespaceSelector.matchExpressions[0] | .operator == "NotIn" and .key == "kubernetes.io/metadata.name" and any(.values[]; . == "checked")] | length == 6 and all'
+  holds "$1" "lets two webhooks validate a new pod, or none" '[webhooks | select(.clientConfig.service.path == "/validate" and .rules[0].resources == ["pods"]) | [.name, .namespaceSelector.matchExpressions[1:], .objectSelector]]
+    == [["pods.hostfit.dev", [{key: "hostfit.dev/mode", operator: "NotIn", values: ["enforce"]}], null], ["enforced.hostfit.dev", [{key: "hostfit.dev/mode", operator: "In", values: ["enforce"]}], null]]
+    and ([webhooks | .namespaceSelector.matchExpressions | length] | add) == 8'
   holds "$1" "matches more than pods, their ephemeral containers, and templates" '
     [webhooks.rules[] | .apiGroups[0] as $group | .resources[] | "\($group)/\(.)"] | unique == ["/pods", "/pods/ephemeralcontainers",
       "apps/daemonsets", "apps/deployments", "apps/replicasets", "apps/statefulsets", "batch/cronjobs", "batch/jobs"]'
@@ -119,7 +122,7 @@ always() {
     | all(.own == (if .operations == ["UPDATE"] then 1 elif .operations == ["CREATE"] then 0 else null end))'
   holds "$1" "lets templates fail closed" '[webhooks | select(.name | IN("templates.hostfit.dev", "template-updates.hostfit.dev")) | .failurePolicy] == ["Ignore", "Ignore"]'
   holds "$1" "has webhooks that are not as agreed" '
-    [webhooks | (.name | IN("pods.hostfit.dev", "updates.hostfit.dev", "templates.hostfit.dev", "template-updates.hostfit.dev")) and .sideEffects == "None" and .matchPolicy == "Equivalent" and .admissionReviewVersions == ["v1"] and .clientConfig.service.port == 443] | all'
+    [webhooks | (.name | IN("pods.hostfit.dev", "enforced.hostfit.dev", "updates.hostfit.dev", "templates.hostfit.dev", "template-updates.hostfit.dev")) and .sideEffects == "None" and .matchPolicy == "Equivalent" and .admissionReviewVersions == ["v1"] and .clientConfig.service.port == 443] | all'
   holds "$1" "sends webhooks to a Service that it does not bring" '. as $all | [webhooks.clientConfig.service] | all(. as $s | any($all | kind("Service"); .metadata | .name == $s.name and .namespace == $s.namespace))'
   holds "$1" "has pods that the restricted standard refuses" '
     [pods.spec | .securityContext.runAsNonRoot and .securityContext.seccompProfile.type == "RuntimeDefault" and (.containers[0].securityContext
@@ -163,9 +166,9 @@ holds defaults "has another image" '[pods.spec.containers[0] | .image, .command[
 holds defaults "hides reports from those who view" 'named("ClusterRole"; "hostfit-view") | .metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] == "true" and .rules == [{apiGroups: ["hostfit.dev"], resources: ["compatreports", "compatexceptions", "clustercompatreports", "hostprofiles", "nodeprofiles", "supportmatrices", "baseimages"], verbs: ["get", "list", "watch"]}]'
 
 # Each switch switches.
-holds enforce "does not fail closed" '[webhooks | select(.name | startswith("template") | not) | .failurePolicy == "Fail" and .timeoutSeconds == 2] | length == 3 and all'
-holds enforce "loses its conditions or annotations" '[webhooks.matchConditions[] | select(.name | startswith("example.com/"))] | length == 5'
-holds enforce "loses the images-changed condition" 'named("ValidatingWebhookConfiguration"; "hostfit").webhooks[1].matchConditions | length == 2 and .[0].name == "hostfit.dev/images-changed"'
+holds enforce "does not fail closed" '[webhooks | select(.name | startswith("template") | not) | .failurePolicy == "Fail" and .timeoutSeconds == 2] | length == 4 and all'
+holds enforce "loses its conditions or annotations" '[webhooks.matchConditions[] | select(.name | startswith("example.com/"))] | length == 6'
+holds enforce "loses the images-changed condition" 'named("ValidatingWebhookConfiguration"; "hostfit").webhooks[2].matchConditions | length == 2 and .[0].name == "hostfit.dev/images-changed"'
 holds enforce "has other defaults" 'defaults | test("mode: Enforce") and test("- strict") and test("\n  unknownPolicy:\n    imageUnreadable: Deny\n  hostPolicy: AllReachable\n") and test("name: \"production\"")'
 holds enforce "has no priority" '[pods.spec.priorityClassName] == ["system-cluster-critical", "system-cluster-critical"]'
 holds minimal "makes objects that it should not" '(defaults // "") == "" and count("CustomResourceDefinition") == 0 and count("PodDisruptionBudget") == 0'

@@ -19,6 +19,9 @@ pub const REPORT: &str = "hostfit.dev/report";
 /// Whether it was kept away from hosts that do not fit: annotation of a pod.
 pub const STEERING: &str = "hostfit.dev/steering";
 
+/// Label of a pod that /validate is asked about even where nothing refuses. Any value.
+pub const VALIDATE: &str = "hostfit.dev/validate";
+
 /// Name of the HostProfile: label of a node. The join between nodes and profiles.
 pub const HOST_PROFILE: &str = "hostfit.dev/host-profile";
 /// Distribution: label of a node.
@@ -59,6 +62,9 @@ pub const CLI_MANAGER: &str = "hostfit-cli";
 pub const DEFAULTS_MANAGER: &str = "hostfit-defaults";
 /// Field manager of the webhook configurations' caBundle.
 pub const CA_MANAGER: &str = "hostfit-ca";
+
+/// Field manager of which pods /validate is asked about.
+pub const SCOPE_MANAGER: &str = "hostfit-scope";
 
 /// Who tells Events: the reporting controller.
 pub const EVENTS_FROM: &str = "hostfit.dev/operator";

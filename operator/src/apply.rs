@@ -249,11 +249,12 @@ impl Writer {
         .await
     }
 
-    /// The caBundle of every webhook of a configuration, and nothing else of it. A configuration that is gone stays
-    /// gone: deleting it is how people switch Hostfit off in an emergency.
-    pub(crate) async fn ca_bundle<K>(
+    /// Fields of webhooks that are ours, each kind by a manager of its own. A configuration that is gone stays gone: deleting
+    /// it is how people switch Hostfit off in an emergency.
+    pub(crate) async fn webhooks<K>(
         &self,
         configuration: &K,
+        manager: &str,
         patch: &serde_json::Value,
     ) -> kube::Result<Written>
     where
@@ -263,7 +264,7 @@ impl Writer {
             + DeserializeOwned,
     {
         let api: Api<K> = Api::all(self.client()?);
-        let parameters = PatchParams::apply(names::CA_MANAGER).force();
+        let parameters = PatchParams::apply(manager).force();
         let (name, patch) = (configuration.name_any(), Patch::Apply(patch));
         gone(
             within(CALL, api.patch(&name, &parameters, &patch))

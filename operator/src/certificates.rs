@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use hostfit_crds::names;
 use hostfit_process::client::{CALL, within};
 use hostfit_process::{Condition, Shutdown};
 use k8s_openapi::ByteString;
@@ -185,7 +186,10 @@ where
         "metadata": {"name": configuration.meta().name, "uid": configuration.meta().uid},
         "webhooks": configuration.names().into_iter().map(webhook).collect::<Vec<_>>(),
     });
-    writer.ca_bundle(configuration, &patch).await.map(drop)
+    writer
+        .webhooks(configuration, names::CA_MANAGER, &patch)
+        .await
+        .map(drop)
 }
 
 /// What the two kinds of webhook configurations have in common.

@@ -29,6 +29,7 @@ mod metrics;
 mod node_features;
 mod nodes;
 mod reports;
+mod scope;
 mod world;
 
 pub use args::Args;
@@ -123,7 +124,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tasks.spawn(
         "certificates",
         certificates::run(
-            client,
+            client.clone(),
             target,
             writer.clone(),
             certificates_ready,
@@ -131,6 +132,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         ),
     );
     let leader = Leader {
+        client,
         args,
         world,
         registry,
@@ -164,6 +166,7 @@ async fn owner(client: &Client, args: &Args) -> Option<OwnerReference> {
 
 /// What only the leader does.
 struct Leader {
+    client: Client,
     args: Args,
     world: World,
     registry: Registry,
@@ -180,6 +183,7 @@ impl Leader {
             () = lease.acquire() => {}
         }
         let Self {
+            client,
             args,
             world,
             registry,
@@ -214,6 +218,8 @@ impl Leader {
             events: args.events,
             started: tokio::time::Instant::now(),
         };
+        let configuration = args.webhook_configuration.clone();
+        let scope = scope::run(client, world.clone(), writer.clone(), configuration);
         let work = async {
             tokio::join!(
                 defaults.run(world.clone(), writer.clone(), telling),
@@ -234,16 +240,19 @@ impl Leader {
                 },
             )
         };
-        // In a task of its own: work that takes long must not keep it from renewing.
+        // In tasks of their own: work that takes long must keep neither from its time.
         let mut holding = JoinSet::new();
         let held = Arc::clone(&lease);
         holding.spawn(async move { held.hold().await });
+        let mut scoping = JoinSet::new();
+        scoping.spawn(scope);
         // All work can be dropped at any moment: whatever was not written, the next leader writes.
         tokio::select! {
             _ = work => {}
             () = shutdown.cancelled() => {}
             Some(lost) = holding.join_next() => return Err(lost?.into()),
         }
+        scoping.shutdown().await;
         holding.shutdown().await;
         lease.release().await;
         Ok(())

@@ -27,7 +27,7 @@ pub(crate) struct About<'a> {
     pub(crate) kind: Kind,
     pub(crate) name: &'a str,
     /// The report of the workload, where one exists or will.
-    pub(crate) report: Option<&'a str>,
+    pub(crate) report: Option<String>,
     pub(crate) fleet: &'a Fleet,
     /// The namespace asks for a mode that it does not get: who is refused will wonder.
     pub(crate) unheeded: Option<&'a Unheeded>,
@@ -63,7 +63,7 @@ pub(crate) fn warnings(reasons: &[Reason], already_ran: bool, about: &About<'_>)
         .saturating_sub(WARNINGS - usize::from(already_ran));
     if more > 0 {
         let says = format!("hostfit: {more} more findings");
-        let command = about.report.map(|report| {
+        let command = about.report.as_ref().map(|report| {
             let namespace = about.namespace;
             format!("{says}: kubectl describe compat -n {namespace} {report}")
         });
@@ -142,7 +142,7 @@ pub(crate) fn denial(refusal: &Refusal, judgement: &Judgement, about: &About<'_>
         lines.push(format!("  and {more} more"));
     }
     let docs = refusal.worst.finding.code.docs();
-    let read_on = match about.report {
+    let read_on = match &about.report {
         Some(report) => {
             // Owners may call themselves anything.
             let command = format!("  more: kubectl describe compat -n {namespace} {report}");

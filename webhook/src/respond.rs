@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hostfit_engine::finding::plain;
-use hostfit_engine::policy::{Decision, Refusal};
+use hostfit_engine::policy::{Decision, Mode, Refusal};
 use hostfit_engine::verdict::{Judgement, Reason};
 use serde::Serialize;
 
@@ -86,31 +86,77 @@ pub(crate) fn allow_with<'a>(uid: &'a str, warning: &str) -> Answer<'a> {
     })
 }
 
-/// The answer of /mutate: annotations, and the affinity that steers. It never refuses and never warns: /validate judges
-/// the final state.
-pub(crate) fn mutate<'a>(uid: &'a str, judged: &Judged, annotate: bool) -> (Answer<'a>, Outcome) {
-    if matches!(judged.decision, Decision::Ignore) {
+/// The answer of /mutate: annotations, the affinity that steers, and in mode Warn the warnings, as /validate may not be asked
+/// then. It never refuses: /validate judges the final state.
+pub(crate) fn mutate<'a>(
+    uid: &'a str,
+    judged: &Judged,
+    namespace: &str,
+    annotate: bool,
+) -> (Answer<'a>, Outcome) {
+    // Templates belong to people, and are warned of by /validate.
+    if matches!(judged.decision, Decision::Ignore) || judged.kind.is_template() {
         return (allow(uid), Outcome::Ignore);
     }
-    // Templates belong to people.
-    let operations = match judged.kind.is_template() {
-        true => Vec::new(),
-        false => operations(judged, annotate),
-    };
+    let operations = operations(judged, annotate);
     let patch = match operations.is_empty() {
         true => None,
         false => serde_json::to_vec(&operations)
             .ok()
             .map(|json| STANDARD.encode(json)),
     };
+    let (warnings, outcome) = match judged.judge.mode {
+        Mode::Warn => warnings(judged, namespace),
+        Mode::Off | Mode::Audit | Mode::Enforce => (Vec::new(), Outcome::Allow),
+    };
     let response = Response {
         uid,
         allowed: true,
+        warnings,
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
         ..Response::default()
     };
-    (answer(response), Outcome::Allow)
+    (answer(response), outcome)
+}
+
+/// What is said of what is let in: by both routes in the same words, so that the API server says it once.
+fn warnings(judged: &Judged, namespace: &str) -> (Vec<String>, Outcome) {
+    let Decision::Admit {
+        warnings,
+        already_ran,
+    } = &judged.decision
+    else {
+        return (Vec::new(), Outcome::Allow);
+    };
+    if warnings.is_empty() || judged.is_unattended {
+        return (Vec::new(), Outcome::Allow);
+    }
+    let mut about = about(judged, namespace);
+    // Its whole name is made after /mutate.
+    let metadata = judged.metadata.as_ref();
+    if let Some(start) = metadata.and_then(|it| it.generate_name.as_deref()) {
+        (about.name, about.report) = (start, None);
+    }
+    let warnings = message::warnings(warnings, *already_ran, &about);
+    (warnings, Outcome::Warn)
+}
+
+fn about<'a>(judged: &'a Judged, namespace: &'a str) -> message::About<'a> {
+    let denied = matches!(judged.decision, Decision::Deny(_));
+    // A refused pod that nobody owns leaves nothing behind to report on.
+    let reported = judged
+        .metadata
+        .as_ref()
+        .filter(|metadata| !denied || metadata.is_owned());
+    message::About {
+        namespace,
+        kind: judged.kind,
+        name: judged.name(),
+        report: reported.and_then(|metadata| metadata.report(judged.kind)),
+        fleet: &judged.snapshot.fleet,
+        unheeded: judged.judge.unheeded.as_ref(),
+    }
 }
 
 /// What /mutate changes of a pod; nothing if it is as it should be.
@@ -147,42 +193,20 @@ pub(crate) fn validate<'a>(
     judged: &Judged,
     namespace: &str,
 ) -> (Answer<'a>, Outcome) {
-    let denied = matches!(judged.decision, Decision::Deny(_));
-    // A refused pod that nobody owns leaves nothing behind to report on.
-    let reported = judged
-        .metadata
-        .as_ref()
-        .filter(|metadata| !denied || metadata.is_owned());
-    let report = reported.and_then(|metadata| metadata.report(judged.kind));
-    let about = message::About {
-        namespace,
-        kind: judged.kind,
-        name: judged.name(),
-        report: report.as_deref(),
-        fleet: &judged.snapshot.fleet,
-        unheeded: judged.judge.unheeded.as_ref(),
-    };
     match &judged.decision {
         Decision::Ignore => (allow(uid), Outcome::Ignore),
-        Decision::Admit { warnings, .. } if warnings.is_empty() || judged.is_unattended => {
-            (allow(uid), Outcome::Allow)
-        }
-        Decision::Admit {
-            warnings,
-            already_ran,
-        } => {
-            let warnings = message::warnings(warnings, *already_ran, &about);
-            (
-                answer(Response {
-                    uid,
-                    allowed: true,
-                    warnings,
-                    ..Response::default()
-                }),
-                Outcome::Warn,
-            )
+        Decision::Admit { .. } => {
+            let (warnings, outcome) = warnings(judged, namespace);
+            let response = Response {
+                uid,
+                allowed: true,
+                warnings,
+                ..Response::default()
+            };
+            (answer(response), outcome)
         }
         Decision::Deny(refusal) => {
+            let about = about(judged, namespace);
             let status = Status {
                 code: 403,
                 reason: "Forbidden",

@@ -120,7 +120,7 @@ impl Server {
                 (respond::allow_with(uid, &warning), Outcome::Error)
             }
             Verdict::Judged(judged) => match route {
-                Route::Mutate => respond::mutate(uid, &judged, self.annotate),
+                Route::Mutate => respond::mutate(uid, &judged, namespace, self.annotate),
                 Route::Validate => respond::validate(uid, &judged, namespace),
             },
         };

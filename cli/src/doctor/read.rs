@@ -298,10 +298,10 @@ async fn call(cluster: &Cluster, client: &Client, excluded: &[String]) -> Answer
     let mut asked: Vec<_> = namespaces.iter().filter(asked).collect();
     asked.sort_by_key(|it| (it.name_any() != "default", it.name_any()));
     let namespace = asked.first().ok_or("every namespace is excluded")?;
-    // A name that is no image: no registry is asked.
+    // A name that is no image: no registry is asked. The label: both webhooks are to answer.
     let pod: Pod = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"generateName": "hostfit-doctor-"},
+        "metadata": {"generateName": "hostfit-doctor-", "labels": {names::VALIDATE: "doctor"}},
         "spec": {
             "automountServiceAccountToken": false,
             "containers": [{

@@ -205,7 +205,9 @@ async fn a_pod_without_metadata_is_judged_and_not_patched() {
     ] {
         let mut pod = pod(&image);
         change(&mut pod);
-        assert!(stand.mutate(create(pod.clone())).await.is_silent());
+        let answer = stand.mutate(create(pod.clone())).await;
+        assert_eq!(answer.summary(), "warned HF906");
+        assert!(answer.patch.is_empty());
         assert_eq!(stand.validate(create(pod)).await.summary(), "warned HF906");
     }
     let mut nameless = pod(&image);

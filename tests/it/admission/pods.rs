@@ -278,6 +278,49 @@ async fn annotations_tell_the_verdict_once_and_nobody_else_may() {
 }
 
 #[tokio::test]
+async fn in_mode_warn_the_first_call_says_all_that_the_second_would() {
+    for (mode, alone) in [
+        ("Warn", "let in, warned HF501, warned HF110, warned HF906"),
+        ("Enforce", "let in, let in, let in, let in"),
+        ("Audit", "let in, let in, let in, let in"),
+    ] {
+        let stand = Setup::ordinary(json!({"mode": mode})).await.ready().await;
+        stand.registry.push("good", "1", &fitting());
+        let old = Image::default().label("org.opencontainers.image.base.name", "debian:10");
+        stand.registry.push("old", "1", &old);
+        stand
+            .registry
+            .push("bad", "1", &Image::of("linux", "arm64"));
+        let mut said = Vec::new();
+        for image in ["good:1", "old:1", "bad:1", "missing/404:1"].map(|it| stand.image(it)) {
+            let mut pod = pod(&image);
+            let first = stand.mutate(create(pod.clone())).await;
+            said.push(first.summary());
+            let second = stand.validate(create(patched(&pod, &first))).await;
+            assert!(
+                mode != "Warn" || first.warnings == second.warnings,
+                "{image}: {first:?} {second:?}"
+            );
+            let mut unnamed = pod.clone();
+            unnamed["metadata"].as_object_mut().unwrap().remove("name");
+            unnamed["metadata"]["generateName"] = json!("web-");
+            let first = stand.mutate(create(unnamed.clone())).await;
+            // The API server names it in between.
+            unnamed["metadata"]["name"] = json!("web-x7k2p");
+            let second = stand.validate(create(unnamed)).await;
+            assert!(
+                mode != "Warn" || first.warnings == second.warnings,
+                "{first:?} {second:?}"
+            );
+            // Nobody reads what is said of a controller's pods.
+            pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "1", "controller": true}]);
+            assert_eq!(stand.mutate(create(pod)).await.summary(), "let in");
+        }
+        assert_eq!(said.join(", "), alone, "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn pods_need_not_be_annotated() {
     let mut setup = Setup::ordinary(json!({"mode": "Enforce"})).await;
     setup.set("HOSTFIT_ANNOTATE_PODS", "false");

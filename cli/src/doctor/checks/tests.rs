@@ -2,6 +2,7 @@
 
 pub(super) mod install;
 
+use hostfit_crds::support_matrix::Mode;
 use k8s_openapi::ByteString;
 use serde_json::json;
 
@@ -519,6 +520,35 @@ fn clocks_that_are_off() {
     check(
         |read| certified(read, 1, 90),
         &["Problem clocks", "not valid yet"],
+    );
+}
+
+#[test]
+fn what_refuses_and_is_not_asked() {
+    let spared =
+        json!({"matchExpressions": [{"key": "hostfit.dev/validate", "operator": "Exists"}]});
+    let spare = |read: &mut Read| {
+        let hooks = read.validating.as_mut().unwrap()[0].webhooks.as_mut();
+        hooks.unwrap()[0].object_selector = Some(of(spared.clone()));
+    };
+    let enforce = |read: &mut Read| {
+        read.matrices.as_mut().unwrap()[0].spec.mode = Mode::Enforce;
+    };
+    for one in [&spare as &dyn Fn(&mut Read), &enforce] {
+        let mut read = healthy();
+        one(&mut read);
+        assert_eq!(told(&all(&read)), "");
+    }
+    check(
+        |read| {
+            spare(read);
+            enforce(read);
+        },
+        &[
+            "Problem spared",
+            "SupportMatrix default refuses, but the API server does not ask",
+            "rollout restart deploy/hostfit-operator",
+        ],
     );
 }
 

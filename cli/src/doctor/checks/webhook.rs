@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hostfit_crds::policies::Policies;
+use hostfit_crds::{names, support_matrix};
 use hostfit_engine::policy::Mode;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -16,8 +17,10 @@ use super::deployment::{INSTALL, available, is_absent, restart};
 use super::rights::component;
 use super::{Group, few};
 
+/// The webhook whose objectSelector is the operator's.
+const NEW_PODS: &str = "pods.hostfit.dev";
 /// The webhooks whose failure policy is `webhook.failurePolicy`. Those of templates never fail closed: their pods are judged.
-const OF_PODS: [&str; 2] = ["pods.hostfit.dev", "updates.hostfit.dev"];
+const OF_PODS: [&str; 3] = [NEW_PODS, "enforced.hostfit.dev", "updates.hostfit.dev"];
 /// Days that a certificate has left at least: it is renewed after two thirds of its 90 days.
 const LEFT: i64 = 25;
 
@@ -52,6 +55,7 @@ pub(super) fn webhook(read: &Read) -> Group {
             "uninstall all but one (helm uninstall)",
         );
     }
+    asked(read, &mut group);
     reachable(read, &mut group);
     certificates(read, &hooks, &mut group);
     match &read.call {
@@ -100,6 +104,33 @@ fn hooks(read: &Read) -> Result<Vec<Hook>, &String> {
         bundle: client.ca_bundle.clone().unwrap_or(ByteString(Vec::new())).0,
     });
     Ok(hooks.collect())
+}
+
+/// That the API server asks where something refuses.
+fn asked(read: &Read, group: &mut Group) {
+    let mut matrices = read.matrices.iter().flatten();
+    let Some(refuses) = matrices.find(|it| it.spec.mode == support_matrix::Mode::Enforce) else {
+        return;
+    };
+    let configurations = read.validating.iter().flatten();
+    let hooks = configurations.flat_map(|it| it.webhooks.iter().flatten());
+    let selectors = hooks
+        .filter(|it| it.name == NEW_PODS)
+        .filter_map(|it| it.object_selector.as_ref()?.match_expressions.as_ref());
+    let mut keys = selectors.flatten().map(|it| it.key.as_str());
+    if keys.any(|key| key == names::VALIDATE) {
+        group.problem(
+            "spared",
+            format!(
+                "SupportMatrix {} refuses, but the API server does not ask about new pods",
+                refuses.name_any()
+            ),
+            format!(
+                "the operator changes that within seconds, if it runs and may: {}",
+                restart(read)
+            ),
+        );
+    }
 }
 
 /// That somebody listens.
@@ -317,7 +348,16 @@ mod tests {
         let mut set = Vec::new();
         for webhook in chart.split("\n  - name: ").skip(1) {
             let name = webhook.lines().next().unwrap();
-            if webhook.contains("failurePolicy: {{ .Values.webhook.failurePolicy }}") {
+            let policy = "failurePolicy: {{ .Values.webhook.failurePolicy }}";
+            let new_pods = chart.split_once("define \"hostfit.newPods\"").unwrap().1;
+            assert!(
+                new_pods
+                    .split_once("{{- end }}\n{{- end }}")
+                    .unwrap()
+                    .0
+                    .contains(policy)
+            );
+            if webhook.contains(policy) || webhook.contains("include \"hostfit.newPods\"") {
                 set.push(name);
             } else {
                 assert!(webhook.contains("failurePolicy: Ignore"), "{name}");
