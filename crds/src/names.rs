@@ -19,6 +19,11 @@ pub const REPORT: &str = "hostfit.dev/report";
 /// Whether it was kept away from hosts that do not fit: annotation of a pod.
 pub const STEERING: &str = "hostfit.dev/steering";
 
+/// The chart's webhook that validates new pods, but those of namespaces that ask for `enforce`. Its objectSelector is the
+/// operator's.
+pub const NEW_PODS: &str = "pods.hostfit.dev";
+/// The one for new pods of namespaces that ask for `enforce`.
+pub const ENFORCED: &str = "enforced.hostfit.dev";
 /// Label of a pod that /validate is asked about even where nothing refuses. Any value.
 pub const VALIDATE: &str = "hostfit.dev/validate";
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hostfit_crds::names::{ENFORCED, NEW_PODS};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::{SupportMatrix, names, support_matrix};
 use hostfit_engine::policy::Mode;
@@ -20,10 +21,6 @@ use tracing::{info, warn};
 use crate::apply::{Writer, Written};
 use crate::world::World;
 
-/// The chart's webhook for new pods.
-const NEW_PODS: &str = "pods.hostfit.dev";
-/// The one for new pods of namespaces that ask for `enforce`. Charts without it need the first one for those, too.
-const ENFORCED: &str = "enforced.hostfit.dev";
 /// A selector that other tools changed is back after this.
 const PERIOD: Duration = Duration::from_secs(5);
 /// After a call that failed.
@@ -155,6 +152,7 @@ fn plan(configuration: &ValidatingWebhookConfiguration, scope: Scope) -> Option<
     let named = |name: &str| webhooks.iter().find(|it| it.name == name);
     let mut selector = named(NEW_PODS)?.object_selector.clone().unwrap_or_default();
     match scope {
+        // Charts without the other one need this one for those namespaces, too.
         Scope::Spared if selector == LabelSelector::default() && named(ENFORCED).is_some() => {
             selector.match_expressions = Some(vec![asks()]);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hostfit_crds::names::{ENFORCED, NEW_PODS};
 use hostfit_crds::policies::Policies;
 use hostfit_crds::{names, support_matrix};
 use hostfit_engine::policy::Mode;
@@ -17,10 +18,8 @@ use super::deployment::{INSTALL, available, is_absent, restart};
 use super::rights::component;
 use super::{Group, few};
 
-/// The webhook whose objectSelector is the operator's.
-const NEW_PODS: &str = "pods.hostfit.dev";
 /// The webhooks whose failure policy is `webhook.failurePolicy`. Those of templates never fail closed: their pods are judged.
-const OF_PODS: [&str; 3] = [NEW_PODS, "enforced.hostfit.dev", "updates.hostfit.dev"];
+const OF_PODS: [&str; 3] = [NEW_PODS, ENFORCED, "updates.hostfit.dev"];
 /// Days that a certificate has left at least: it is renewed after two thirds of its 90 days.
 const LEFT: i64 = 25;
 
